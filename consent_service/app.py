@@ -1,0 +1,63 @@
+"""Joins the parts to an application: the only place that knows all of them."""
+
+from __future__ import annotations
+
+import re
+from uuid import uuid4
+
+from flask import Flask, Response, g, request
+
+from consent_service.catalogue import api as catalogue
+from consent_service.customers import api as customers
+from consent_service.customers import suppressions_api as suppressions
+from consent_service.database import Database
+from consent_service.dials import api as dials
+from consent_service.history import api as history
+from consent_service.keyring.service import Keyring
+from consent_service.keys import api as keys
+from consent_service.permissions import api as permissions
+from consent_service.settings import Settings
+from consent_service.web import auth, docs, health, problems
+from consent_service.web.parts import Parts
+
+_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+_HEADERS = {
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "no-referrer",
+    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
+}
+
+
+def create_app(settings: Settings, database_url: str) -> Flask:
+    """The WSGI application. Opens nothing: the pool comes with the first request, after the fork.
+
+    Args:
+        database_url: the service's login, which owns nothing.
+    """
+    app = Flask(__name__, static_folder=None)
+    app.config["MAX_CONTENT_LENGTH"] = settings.max_body_bytes
+    app.url_map.strict_slashes = True
+    app.url_map.merge_slashes = False
+    app.extensions["consent_service"] = Parts(
+        settings, Database(database_url, settings), Keyring(*settings.secrets)
+    )
+    app.before_request(_name_request)
+    app.after_request(_dress)
+    auth.install(app)
+    problems.install(app)
+    for part in (health, docs, catalogue, keys, customers, suppressions, dials, permissions, history):
+        app.register_blueprint(part.blueprint)
+    return app
+
+
+def _name_request() -> None:
+    sent = request.headers.get("X-Request-Id", "")
+    g.request_id = sent if _REQUEST_ID.fullmatch(sent) else str(uuid4())
+
+
+def _dress(response: Response) -> Response:
+    response.headers["X-Request-Id"] = g.get("request_id", "")
+    for name, value in _HEADERS.items():
+        response.headers.setdefault(name, value)
+    return response

@@ -1,0 +1,129 @@
+"""The command line: parses, calls a service, prints. Rules live in the slices.
+
+What goes wrong is one line on standard error, with exit code 2 for a setting or an argument, else 1.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import NoReturn
+
+import click
+
+from consent_service import __version__
+from consent_service.database import migrate as migrations
+from consent_service.database.embedded import EmbeddedServerError
+from consent_service.database.opening import open_database
+from consent_service.errors import ConsentError
+from consent_service.serve import serve, stop_requests
+from consent_service.settings import Settings, SettingsError
+from consent_service.worker import jobs, work
+
+DEFAULT_HOST = "127.0.0.1"
+DEFAULT_PORT = 8080
+
+HOST = click.option("--host", default=DEFAULT_HOST, show_default=True, help="Address to listen on.")
+PORT = click.option("--port", type=click.IntRange(1, 65535), default=DEFAULT_PORT, show_default=True)
+WORKERS = click.option(
+    "--workers", type=click.IntRange(1, 1024), help="Processes that answer; default CONSENT_WEB_WORKERS."
+)
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="consent-service")
+def cli() -> None:
+    """Preference and consent service: customers turn volume dials, senders ask before each contact."""
+
+
+@cli.command("serve")
+@HOST
+@PORT
+@WORKERS
+@click.option(
+    "--demo", is_flag=True, help="Load the example catalogue and made-up customers, if there are none."
+)
+def serve_command(host: str, port: int, workers: int | None, demo: bool) -> None:
+    """Run everything: web, worker and, without DATABASE_URL, the embedded PostgreSQL."""
+    os.environ.setdefault("CONSENT_PUBLIC_URL", f"http://127.0.0.1:{port}")
+    settings = read_settings()
+    serve(settings, {"web": _web_arguments(settings, host, port, workers), "worker": ["worker"]}, demo=demo)
+
+
+@cli.command("web")
+@HOST
+@PORT
+@WORKERS
+def web_command(host: str, port: int, workers: int | None) -> None:
+    """Answer requests. With DATABASE_URL the schema must be there: see `migrate`."""
+    settings = read_settings()
+    if settings.database_url is None:
+        serve(settings, {"web": _web_arguments(settings, host, port, workers)}, demo=False)
+        return
+    from consent_service.web.server import serve_web
+
+    serve_web(settings, host=host, port=port, workers=workers or settings.web_workers)
+
+
+@cli.command("worker")
+def worker_command() -> None:
+    """Do what is due in the background."""
+    settings = read_settings()
+    with stop_requests() as stop, open_database(settings) as database:
+        work(database, jobs(), stop)
+
+
+@cli.command("migrate")
+def migrate_command() -> None:
+    """Bring the schema to the newest version."""
+    settings = read_settings()
+    if settings.database_url is None:
+        # Opening the embedded database migrates it.
+        with open_database(settings):
+            click.echo("the schema is up to date")
+        return
+    applied = migrations.migrate(settings.migration_url or settings.database_url, settings.database_url)
+    for name in applied:
+        click.echo(f"applied {name}")
+    click.echo("the schema is up to date")
+
+
+def read_settings() -> Settings:
+    """The settings of this process's environment.
+
+    Raises:
+        SettingsError: one line for the operator.
+    """
+    return Settings.from_environment(os.environ)
+
+
+def main() -> NoReturn:
+    """The program `consent-service`: runs one command and ends the process."""
+    sys.exit(run(sys.argv[1:]))
+
+
+def run(arguments: list[str]) -> int:
+    """Runs one command; its exit code, which is also what a command may return."""
+    try:
+        code = cli.main(arguments, prog_name="consent-service", standalone_mode=False)
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except SettingsError as error:
+        return _complain(str(error), 2)
+    except (EmbeddedServerError, migrations.MigrationError) as error:
+        return _complain(str(error), 1)
+    except ConsentError as error:
+        return _complain(f"{error.detail} ({error.code})", 1)
+    except (KeyboardInterrupt, click.Abort):
+        return _complain("interrupted", 130)
+    return code if isinstance(code, int) else 0
+
+
+def _complain(text: str, code: int) -> int:
+    click.echo(f"consent-service: {' '.join(text.split())}", err=True)
+    return code
+
+
+def _web_arguments(settings: Settings, host: str, port: int, workers: int | None) -> list[str]:
+    return ["web", "--host", host, "--port", str(port), "--workers", str(workers or settings.web_workers)]

@@ -1,0 +1,138 @@
+-- Merging: everything of one customer becomes another's. Rows move by DELETE and INSERT, because customer_id is
+-- what they are spread by. Both customers are locked.
+
+-- name: dials
+-- The dials of both as they stand, removed ones left out; by place. By primary key.
+SELECT customer_id, channel, topic, level, set_at, expires_at
+FROM dial
+WHERE customer_id = ANY (%(customer_ids)s::uuid[]) AND level IS NOT NULL
+ORDER BY customer_id, channel, topic;
+
+-- name: pauses
+-- The pauses of both. By primary key.
+SELECT customer_id, channel, until
+FROM pause
+WHERE customer_id = ANY (%(customer_ids)s::uuid[])
+ORDER BY customer_id, channel;
+
+-- name: suppressions
+-- The suppressions on either person. By primary key.
+SELECT customer_id, channel, kind, set_at
+FROM suppression
+WHERE customer_id = ANY (%(customer_ids)s::uuid[])
+ORDER BY customer_id, set_at, suppression_id;
+
+-- name: merge_dials
+-- At each place the dial that one of them has; of two the quieter, at equal levels the one that ends earlier. A
+-- removed dial is none, but its last act is remembered. Source: rules.md, 5.
+WITH kept AS (
+  SELECT DISTINCT ON (d.channel, d.topic)
+         d.channel, d.topic, d.level, d.set_at, d.recorded_at, d.expires_at, d.source, d.role, d.event_id,
+         max(d.last_act_at) OVER (PARTITION BY d.channel, d.topic) AS last_act_at
+  FROM dial d
+  LEFT JOIN level l ON l.name = d.level
+  WHERE d.customer_id IN (%(survivor_id)s::uuid, %(other_id)s::uuid)
+  ORDER BY d.channel, d.topic, l.position NULLS LAST, d.expires_at NULLS LAST,
+           (d.customer_id = %(survivor_id)s::uuid) DESC
+)
+INSERT INTO dial (customer_id, channel, topic, level, set_at, last_act_at, recorded_at, expires_at, source, role,
+                  event_id)
+SELECT %(survivor_id)s::uuid, channel, topic, level, set_at, last_act_at, recorded_at, expires_at, source, role, event_id
+FROM kept
+ON CONFLICT (customer_id, channel, topic) DO UPDATE
+SET level = excluded.level, set_at = excluded.set_at, last_act_at = excluded.last_act_at,
+    recorded_at = excluded.recorded_at, expires_at = excluded.expires_at, source = excluded.source,
+    role = excluded.role, event_id = excluded.event_id;
+
+-- name: delete_dials
+DELETE FROM dial WHERE customer_id = %(other_id)s::uuid;
+
+-- name: move_pauses
+-- Of two pauses of a channel the later end stays.
+WITH moved AS (
+  DELETE FROM pause WHERE customer_id = %(other_id)s::uuid
+  RETURNING channel, until, set_at, source, role, event_id
+)
+INSERT INTO pause (customer_id, channel, until, set_at, source, role, event_id)
+SELECT %(survivor_id)s::uuid, channel, until, set_at, source, role, event_id
+FROM moved
+ON CONFLICT (customer_id, channel) DO UPDATE
+SET until = excluded.until, set_at = excluded.set_at, source = excluded.source, role = excluded.role,
+    event_id = excluded.event_id
+WHERE excluded.until > pause.until;
+
+-- name: move_suppressions
+WITH moved AS (
+  DELETE FROM suppression WHERE customer_id = %(other_id)s::uuid
+  RETURNING suppression_id, channel, kind, set_at, role, event_id
+)
+INSERT INTO suppression (customer_id, suppression_id, channel, kind, set_at, role, event_id)
+SELECT %(survivor_id)s::uuid, suppression_id, channel, kind, set_at, role, event_id
+FROM moved;
+
+-- name: move_permits
+WITH moved AS (
+  DELETE FROM permit WHERE customer_id = %(other_id)s::uuid
+  RETURNING permit_id, key_name, channel, topic, campaign, value_hash, reserved_at, valid_from, expires_at, state,
+            ended_at, contact_id, counts, event_id
+)
+INSERT INTO permit (customer_id, permit_id, key_name, channel, topic, campaign, value_hash, reserved_at, valid_from,
+                    expires_at, state, ended_at, contact_id, counts, event_id)
+SELECT %(survivor_id)s::uuid, permit_id, key_name, channel, topic, campaign, value_hash, reserved_at, valid_from,
+       expires_at, state, ended_at, contact_id, counts, event_id
+FROM moved;
+
+-- name: move_contacts
+-- Both ledgers stay whole. A sender's own id that both have names the survivor's entry from now on.
+WITH moved AS (
+  DELETE FROM contact WHERE customer_id = %(other_id)s::uuid
+  RETURNING contact_id, key_name, channel, topic, campaign, contacted_at, recorded_at, permit_id, external_id,
+            permitted, reason, counts, event_id
+)
+INSERT INTO contact (customer_id, contact_id, key_name, channel, topic, campaign, contacted_at, recorded_at, permit_id,
+                     external_id, permitted, reason, counts, event_id)
+SELECT %(survivor_id)s::uuid, m.contact_id, m.key_name, m.channel, m.topic, m.campaign, m.contacted_at, m.recorded_at,
+       m.permit_id, CASE WHEN k.contact_id IS NULL THEN m.external_id END, m.permitted, m.reason, m.counts, m.event_id
+FROM moved m
+LEFT JOIN contact k ON k.customer_id = %(survivor_id)s::uuid AND k.key_name = m.key_name
+  AND k.external_id = m.external_id;
+
+-- name: move_owners
+-- Exclusive identifiers name the survivor from now on. By an_identifier_names_one_customer.
+UPDATE identifier_owner o
+SET customer_id = %(survivor_id)s::uuid
+FROM identifier i
+WHERE i.customer_id = %(other_id)s::uuid
+  AND o.kind = i.kind AND o.value_hash = i.value_hash AND o.holder = %(nobody)s::uuid
+  AND o.customer_id = %(other_id)s::uuid;
+
+-- name: move_shared_owners
+-- Shared identifiers are held by the survivor from now on, once. By an_identifier_names_one_customer.
+WITH moved AS (
+  DELETE FROM identifier_owner o
+  USING identifier i
+  WHERE i.customer_id = %(other_id)s::uuid
+    AND o.kind = i.kind AND o.value_hash = i.value_hash AND o.holder = %(other_id)s::uuid
+  RETURNING o.kind, o.value_hash
+)
+INSERT INTO identifier_owner (kind, value_hash, holder, customer_id)
+SELECT kind, value_hash, %(survivor_id)s::uuid, %(survivor_id)s::uuid
+FROM moved
+ON CONFLICT ON CONSTRAINT an_identifier_names_one_customer DO NOTHING;
+
+-- name: delete_identifiers
+DELETE FROM identifier WHERE customer_id = %(other_id)s::uuid;
+
+-- name: point_to_survivor
+-- The other, and whoever had been merged into it, lead to the survivor: paths stay flat.
+-- By primary key and customer_survivor.
+UPDATE customer
+SET state = 'merged', survivor_id = %(survivor_id)s::uuid, time_zone = NULL, locale = NULL, segment = NULL
+WHERE customer_id = %(other_id)s::uuid OR survivor_id = %(other_id)s::uuid;
+
+-- name: change_survivor
+-- The survivor's fields, and a new version of its dials; the time.
+UPDATE customer
+SET time_zone = %(time_zone)s::text, locale = %(locale)s::text, segment = %(segment)s::text, version = version + 1
+WHERE customer_id = %(survivor_id)s::uuid
+RETURNING clock_timestamp() AS merged_at;

@@ -1,0 +1,159 @@
+"""What an active customer shows and may have changed: names, time zone, locale, segment; a token for them.
+
+Every change is made under the customer's lock and leaves an event; what changes nothing leaves none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+from uuid import UUID
+
+from consent_service.clock import format_time
+from consent_service.customers import store
+from consent_service.customers.fields import FIELDS, check_fields
+from consent_service.customers.model import Reference
+from consent_service.customers.service import (
+    Locked,
+    declared_kinds,
+    require,
+    require_locked,
+    resolve,
+    shown,
+    unknown_customer,
+)
+from consent_service.customers.store import SQL
+from consent_service.database import Connection
+from consent_service.errors import ConsentError
+from consent_service.history import service as history
+from consent_service.history.model import Actor, Event
+from consent_service.keyring.service import Keyring
+from consent_service.keys import service as keys
+
+DESK = ("desk", "admin")
+MOST_IDENTIFIERS_OF_ONE = 200
+
+
+def find(conn: Connection, keyring: Keyring, customer_id: UUID) -> dict[str, Any] | None:
+    """The active customer as answers show it; None when there is none (any more)."""
+    row = conn.execute(SQL["show"], {"customer_id": customer_id}).fetchone()
+    key = keyring.find(conn, [customer_id]).get(customer_id)
+    if row is None or key is None:
+        return None
+    names = store.identifiers(conn, {customer_id: key})[customer_id]
+    return {
+        "id": str(customer_id),
+        "identifiers": [ref.text for ref in names],
+        **{name: row[name] for name in FIELDS},
+    }
+
+
+def show(conn: Connection, keyring: Keyring, actor: Actor, customer_id: UUID) -> dict[str, Any]:
+    """The customer whom an id in a URL means.
+
+    Raises:
+        ConsentError: unknown_customer.
+    """
+    found = find(conn, keyring, require(conn, customer_id, actor))
+    if found is None:  # erased within the last statement
+        raise unknown_customer()
+    return found
+
+
+def look_up(conn: Connection, keyring: Keyring, reference: Reference) -> dict[str, Any]:
+    """The customer whom a reference means.
+
+    Raises:
+        ConsentError: unknown_customer, also for an erased one; ambiguous_customer, unknown_identifier_kind.
+    """
+    customer_id = resolve(conn, keyring, reference).customer_id
+    found = find(conn, keyring, customer_id) if customer_id is not None else None
+    if found is None:
+        raise unknown_customer()
+    return found
+
+
+def change(
+    conn: Connection,
+    keyring: Keyring,
+    actor: Actor,
+    customer_id: UUID,
+    given: Mapping[str, str | None],
+) -> dict[str, Any]:
+    """Sets the fields that `given` names, None clears one; the customer as it is then.
+
+    Raises:
+        ConsentError: unknown_customer, role_not_allowed when a customer gives a segment, and what
+            check_fields raises.
+    """
+    if "segment" in given and actor.role not in DESK:
+        raise ConsentError("role_not_allowed", "Only the service desk sets a segment.")
+    locked = require_locked(conn, keyring, customer_id, actor)
+    check_fields(conn, given)
+    before: dict[str, str | None] = {name: getattr(locked, name) for name in FIELDS}
+    after = before | dict(given)
+    if after != before:
+        row = store.one(conn, SQL["change"], {"customer_id": locked.customer_id, **after})
+        details = {"before": before, "after": after, "source": "api"}
+        event = Event(locked.customer_id, "customer.changed", actor, row["changed_at"], details)
+        history.record(conn, keyring, [event], keys={locked.customer_id: locked.key})
+    names = store.identifiers(conn, {locked.customer_id: locked.key})[locked.customer_id]
+    return {"id": str(locked.customer_id), "identifiers": [ref.text for ref in names], **after}
+
+
+def add_identifier(
+    conn: Connection, keyring: Keyring, actor: Actor, customer_id: UUID, reference: Reference
+) -> tuple[dict[str, Any], bool]:
+    """(the customer, whether the name is new to them); one that they have already changes nothing.
+
+    Raises:
+        ConsentError: unknown_customer, unknown_identifier_kind, invalid_value when there are too many names,
+            identifiers_conflict when somebody else has it, customer_erased when an erased person had it and
+            it is not the desk that says so.
+    """
+    kinds = declared_kinds(conn, [reference])
+    locked = require_locked(conn, keyring, customer_id, actor)
+    names = store.identifiers(conn, {locked.customer_id: locked.key})[locked.customer_id]
+    is_new = reference not in names
+    if is_new:
+        if len(names) >= MOST_IDENTIFIERS_OF_ONE:
+            raise ConsentError(
+                "invalid_value", f"A customer has at most {MOST_IDENTIFIERS_OF_ONE} identifiers."
+            )
+        if not store.claim(conn, keyring, {reference: locked.customer_id}, kinds):
+            raise ConsentError("identifiers_conflict", "Another customer has this identifier. Merge the two.")
+        if store.revive(conn, keyring, [reference]) and actor.role not in DESK:
+            raise ConsentError(
+                "customer_erased", "Only the service desk brings an erased person's name back."
+            )
+        _add(conn, keyring, actor, locked, reference)
+        names = [*names, reference]
+    return shown(locked.customer_id, names, locked), is_new
+
+
+def _add(conn: Connection, keyring: Keyring, actor: Actor, locked: Locked, reference: Reference) -> None:
+    own_key = {locked.customer_id: locked.key}
+    added_at = store.insert_identifiers(conn, keyring, own_key, [(locked.customer_id, reference)])
+    details = {"before": None, "after": {"identifier": reference.text}, "source": "api"}
+    event = Event(locked.customer_id, "identifier.added", actor, added_at, details)
+    history.record(conn, keyring, [event], keys=own_key)
+
+
+def issue_token(conn: Connection, keyring: Keyring, actor: Actor, customer_id: UUID) -> dict[str, str]:
+    """{token, expires_at}: a bearer token with which the desk acts as the customer, for one hour.
+
+    It leaves an event: what is done with it stands in the customer's name.
+
+    Raises:
+        ConsentError: unknown_customer.
+    """
+    locked = require_locked(conn, keyring, customer_id, actor)
+    row = store.one(conn, SQL["token_times"], {"seconds": keys.TOKEN_SECONDS})
+    expires_at = format_time(row["expires_at"])
+    details = {"after": {"expires_at": expires_at}, "source": "api"}
+    event = Event(locked.customer_id, "token.issued", actor, row["issued_at"], details)
+    history.record(conn, keyring, [event], keys={locked.customer_id: locked.key})
+    return {
+        "token": keys.mint_token(conn, keyring, locked.customer_id, actor.name),
+        "expires_at": expires_at,
+    }

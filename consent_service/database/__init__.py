@@ -1,0 +1,10 @@
+"""The way to PostgreSQL: pool, transactions, named statements, migrations, the embedded server.
+
+Knows no noun of the domain. Nothing here runs at import, and no connection is opened before the process
+has forked.
+"""
+
+from consent_service.database.pool import Connection, Database
+from consent_service.database.queries import load
+
+__all__ = ["Connection", "Database", "load"]

@@ -1,0 +1,137 @@
+"""Runs the SQL of this slice. Writers hold the customer's lock; nothing here commits."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from consent_service.database import Connection, load
+from consent_service.dials.model import Change, Notice, Place
+from consent_service.errors import ConsentError
+
+SQL = load("consent_service.dials", "dials.sql")
+
+
+def places(conn: Connection, customer_id: UUID, changes: Sequence[Change]) -> list[Place]:
+    """The places of a change as they stand, in the order given.
+
+    Raises:
+        ConsentError: unknown_channel, unknown_topic or unknown_level, with the change's index.
+    """
+    rows = conn.execute(
+        SQL["places"],
+        {
+            "customer_id": customer_id,
+            "channels": [change.channel for change in changes],
+            "topics": [change.topic for change in changes],
+            "levels": [change.level for change in changes],
+        },
+    ).fetchall()
+    errors = [
+        {"pointer": f"/changes/{index}/{name}", "code": f"unknown_{name}", "detail": f"There is no such {name}."}
+        for index, row in enumerate(rows)
+        for name in ("channel", "topic", "level")
+        if not row[f"{name}_known"]
+    ]
+    if errors:
+        first = errors[0]
+        raise ConsentError(first["code"], f"{first['pointer']}: {first['detail']}", errors=errors)
+    return [_place(change, row) for change, row in zip(changes, rows, strict=True)]
+
+
+def _place(change: Change, row: dict[str, Any]) -> Place:
+    lasts = row["consent_lasts_seconds"]
+    return Place(
+        change=change,
+        rest=row["rest"],
+        standing=row["standing"] if row["level"] is not None else row["rest"],
+        wanted=row["wanted"] if change.level is not None else row["rest"],
+        level=row["level"],
+        set_at=row["set_at"],
+        last_act_at=row["last_act_at"],
+        expires_at=row["expires_at"] if row["level"] is not None else None,
+        consent_lasts=timedelta(seconds=lasts) if lasts is not None else None,
+        retired=row["retired"],
+        confirm=row["confirm"],
+    )
+
+
+def turn(conn: Connection, customer_id: UUID, turned: Sequence[Place], **act: Any) -> None:
+    """Writes dials. `act`: set_at, recorded_at, source, role, event_id."""
+    conn.execute(
+        SQL["turn"],
+        {
+            "customer_id": customer_id,
+            "channels": [place.change.channel for place in turned],
+            "topics": [place.change.topic for place in turned],
+            "levels": [place.change.level for place in turned],
+            "expires_ats": [place.ends(act["set_at"]) for place in turned],
+            **act,
+        },
+    )
+
+
+def bump(conn: Connection, customer_id: UUID) -> None:
+    """Counts a change of dials or pauses."""
+    conn.execute(SQL["bump"], {"customer_id": customer_id})
+
+
+def version(conn: Connection, customer_id: UUID) -> int:
+    """The version of a customer's dials and pauses."""
+    row = conn.execute(SQL["version"], {"customer_id": customer_id}).fetchone()
+    assert row is not None
+    found: int = row["version"]
+    return found
+
+
+def dials(conn: Connection, customer_id: UUID) -> list[dict[str, Any]]:
+    """A customer's dials."""
+    return conn.execute(SQL["dials"], {"customer_id": customer_id}).fetchall()
+
+
+def pauses(conn: Connection, customer_id: UUID) -> list[dict[str, Any]]:
+    """A customer's pauses that have not ended."""
+    return conn.execute(SQL["pauses"], {"customer_id": customer_id}).fetchall()
+
+
+def pause(conn: Connection, customer_id: UUID, channel: str) -> dict[str, Any] | None:
+    """The pause of a channel or '*', ended or not."""
+    return conn.execute(SQL["pause"], {"customer_id": customer_id, "channel": channel}).fetchone()
+
+
+def set_pause(conn: Connection, row: dict[str, Any]) -> None:
+    """Replaces the pause of one channel."""
+    conn.execute(SQL["set_pause"], row)
+
+
+def end_pause(conn: Connection, customer_id: UUID, channel: str) -> None:
+    """Removes the pause of one channel."""
+    conn.execute(SQL["end_pause"], {"customer_id": customer_id, "channel": channel})
+
+
+def require_channel(conn: Connection, channel: str) -> None:
+    """Raises: ConsentError unknown_channel."""
+    if channel != "*" and conn.execute(SQL["channel_known"], {"channel": channel}).fetchone() is None:
+        raise ConsentError("unknown_channel", "The catalogue has no such channel.")
+
+
+def require_notice(conn: Connection, notice: Notice) -> None:
+    """Raises: ConsentError unknown_notice."""
+    asked = {"id": notice.id, "version": notice.version, "locale": notice.locale}
+    if conn.execute(SQL["notice_known"], asked).fetchone() is None:
+        raise ConsentError("unknown_notice", "The catalogue has no such notice in this language.")
+
+
+def contact_places(conn: Connection) -> list[tuple[str, str]]:
+    """(channel, topic) of every contact that can be asked about."""
+    return [(row["channel"], row["topic"]) for row in conn.execute(SQL["contact_places"])]
+
+
+def now(conn: Connection) -> datetime:
+    """The database's clock."""
+    row = conn.execute(SQL["now"]).fetchone()
+    assert row is not None
+    at: datetime = row["now"]
+    return at

@@ -1,0 +1,90 @@
+"""Cryptography of the service: how keys derive, wrap and seal. No I/O.
+
+The root secret never encrypts anything: HKDF makes a wrapping key of it, and that wraps one random data key
+per customer (and one for the service itself). Turning the root secret therefore re-wraps keys and leaves
+hashes and ciphertexts as they are. A wrapped key names the secret that wraps it by `secret_id`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import os
+from dataclasses import dataclass, field
+from functools import cached_property
+from uuid import UUID
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+
+NOBODY = UUID(int=0)
+NONCE_BYTES = 12
+
+
+def derive(secret: bytes, purpose: str) -> bytes:
+    """32 bytes for one purpose. Source: RFC 5869 with SHA-256, no salt."""
+    return HKDF(SHA256(), 32, None, b"consent-service/v1/" + purpose.encode()).derive(secret)
+
+
+@dataclass(frozen=True)
+class RootSecret:
+    """One value of CONSENT_SECRET_KEY."""
+
+    secret: bytes = field(repr=False)
+
+    @cached_property
+    def secret_id(self) -> str:
+        """Names the secret without telling anything of it."""
+        return derive(self.secret, "secret-id")[:8].hex()
+
+    @cached_property
+    def _wrapping(self) -> AESGCM:
+        return AESGCM(derive(self.secret, "wrap"))
+
+    def wrap(self, owner: UUID, key: bytes) -> bytes:
+        """The data key as it may be stored, bound to its owner."""
+        nonce = os.urandom(NONCE_BYTES)
+        return nonce + self._wrapping.encrypt(nonce, key, owner.bytes)
+
+    def unwrap(self, owner: UUID, wrapped: bytes) -> bytes:
+        """The data key. Raises: InvalidTag when this secret did not wrap it for this owner."""
+        return self._wrapping.decrypt(wrapped[:NONCE_BYTES], wrapped[NONCE_BYTES:], owner.bytes)
+
+
+class DataKey:
+    """A customer's key: seals and opens, bound to what the ciphertext belongs to."""
+
+    def __init__(self, key: bytes) -> None:
+        self._aead = AESGCM(key)
+
+    def seal(self, content: bytes, binding: bytes) -> bytes:
+        """Ciphertext of content; opens only with the same binding."""
+        nonce = os.urandom(NONCE_BYTES)
+        return nonce + self._aead.encrypt(nonce, content, binding)
+
+    def open(self, sealed: bytes, binding: bytes) -> bytes:
+        """Content of a ciphertext. Raises: InvalidTag when it was changed or belongs elsewhere."""
+        return self._aead.decrypt(sealed[:NONCE_BYTES], sealed[NONCE_BYTES:], binding)
+
+
+@dataclass(frozen=True)
+class ServiceKeys:
+    """What derives from the service's own data key."""
+
+    data_key: DataKey
+    identity: bytes = field(repr=False)
+    signing: bytes = field(repr=False)
+
+    @classmethod
+    def from_key(cls, key: bytes) -> ServiceKeys:
+        """Keys for sealing, for keyed hashes of identifiers, and for tokens and cursors."""
+        return cls(DataKey(derive(key, "seal")), derive(key, "identity"), derive(key, "signing"))
+
+    def identity_hash(self, kind: str, value: str) -> bytes:
+        """Keyed hash of a normalised identifier, 32 bytes. Source: RFC 2104 with SHA-256."""
+        return hmac.digest(self.identity, kind.encode() + b"\0" + value.encode(), hashlib.sha256)
+
+
+__all__ = ["NOBODY", "DataKey", "InvalidTag", "RootSecret", "ServiceKeys", "derive"]

@@ -1,0 +1,176 @@
+"""HTTP: checks, permits, contacts and reports, one by one and in batches."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from flask import Blueprint, Response, g
+
+from consent_service.database import Connection
+from consent_service.errors import ConsentError
+from consent_service.permissions import schemas, service
+from consent_service.permissions.contacts import contact_many
+from consent_service.permissions.model import Decision, Outcome, Scope
+from consent_service.permissions.permits import release_many, reserve_many, show, use_many
+from consent_service.permissions.reports import report_many
+from consent_service.web.auth import access
+from consent_service.web.json import answer, read_object
+from consent_service.web.parts import parts
+from consent_service.web.write import write
+
+blueprint = Blueprint("permissions", __name__)
+
+Many = Callable[..., Sequence[Outcome | ConsentError]]
+
+
+@blueprint.post("/v1/permissions/check")
+@access("campaign", "desk", "auditor")
+def check() -> Response:
+    """May this contact be made? Changes nothing."""
+    question = schemas.question(read_object())
+    with parts().database.reading() as conn:
+        decision = service.decide_many(conn, parts().keyring, [question], scope=Scope.of(g.actor))[0]
+    if isinstance(decision, ConsentError):
+        raise decision
+    return answer(decision.shown())
+
+
+@blueprint.post("/v1/permissions/check-batch")
+@access("campaign", "desk", "auditor")
+def check_batch() -> Response:
+    """The same for up to 10,000 contacts; rows do not see each other."""
+    body = read_object()
+    questions = schemas.rows(body, "checks", schemas.question, also=["explain"])
+    explain = schemas.truth(body, "explain")
+    with parts().database.reading() as conn:
+        decisions = service.decide_many(
+            conn, parts().keyring, questions, scope=Scope.of(g.actor), explain=explain
+        )
+    return answer({"results": [_row(decision, explain) for decision in decisions]})
+
+
+def _row(decision: Decision | ConsentError, explain: bool) -> dict[str, Any]:
+    return decision.row() if isinstance(decision, ConsentError) else decision.shown(explain=explain)
+
+
+@blueprint.post("/v1/permits")
+@access("campaign")
+@write
+def reserve(conn: Connection) -> Response:
+    """Asks, and reserves room."""
+    return _one(reserve_many(conn, parts().keyring, g.actor, [schemas.permit(read_object())]))
+
+
+@blueprint.get("/v1/permits/<permit_id>")
+@access("campaign")
+def show_permit(permit_id: str) -> Response:
+    """State and decision of an own permit."""
+    with parts().database.reading() as conn:
+        return answer(show(conn, parts().keyring, g.actor, permit_id))
+
+
+@blueprint.post("/v1/permits/<permit_id>/use")
+@access("campaign")
+@write
+def use(conn: Connection, permit_id: str) -> Response:
+    """Asks again, and records the contact in the permit's room."""
+    return _one(use_many(conn, parts().keyring, g.actor, [permit_id]))
+
+
+@blueprint.delete("/v1/permits/<permit_id>")
+@access("campaign")
+@write
+def release(conn: Connection, permit_id: str) -> Response:
+    """Gives the room back."""
+    outcome = release_many(conn, parts().keyring, g.actor, [permit_id])[0]
+    if isinstance(outcome, ConsentError):
+        raise outcome
+    return Response(status=204)
+
+
+@blueprint.post("/v1/contacts")
+@access("campaign")
+@write
+def contact(conn: Connection) -> Response:
+    """Asks and records in one step."""
+    return _one(contact_many(conn, parts().keyring, g.actor, [schemas.contact(read_object())]))
+
+
+@blueprint.post("/v1/permits/batch")
+@access("campaign")
+@write
+def reserve_batch(conn: Connection) -> Response:
+    """Up to 10,000 permits; an earlier row's room is gone for a later one."""
+    return _many(conn, reserve_many, schemas.rows(read_object(), "permits", schemas.permit))
+
+
+@blueprint.post("/v1/contacts/batch")
+@access("campaign")
+@write
+def contact_batch(conn: Connection) -> Response:
+    """Up to 10,000 contacts; an earlier row's room is gone for a later one."""
+    return _many(conn, contact_many, schemas.rows(read_object(), "contacts", schemas.contact))
+
+
+@blueprint.post("/v1/permits/use-batch")
+@access("campaign")
+@write
+def use_batch(conn: Connection) -> Response:
+    """Uses up to 10,000 permits."""
+    return _by_id(conn, use_many)
+
+
+@blueprint.post("/v1/permits/release-batch")
+@access("campaign")
+@write
+def release_batch(conn: Connection) -> Response:
+    """Releases up to 10,000 permits."""
+    return _by_id(conn, release_many)
+
+
+@blueprint.post("/v1/contacts/reports")
+@access("campaign")
+@write
+def report(conn: Connection) -> Response:
+    """Records contacts that were made already."""
+    rows = schemas.rows(read_object(), "contacts", schemas.report)
+    results = report_many(conn, parts().keyring, g.actor, rows)
+    return answer({"results": [one.row() if isinstance(one, ConsentError) else one for one in results]})
+
+
+def _one(outcomes: Sequence[Outcome | ConsentError]) -> Response:
+    outcome = outcomes[0]
+    if isinstance(outcome, ConsentError):
+        raise outcome
+    response = answer(outcome.body, outcome.status)
+    if not outcome.granted:
+        response.mimetype = "application/problem+json"
+    return response
+
+
+def _by_id(conn: Connection, many: Many) -> Response:
+    ids = schemas.rows(read_object(), "ids", schemas.permit_id)
+    # An id that is no string cannot be anybody's permit: its row gets the error, the others are worked on.
+    outcomes = list(many(conn, parts().keyring, g.actor, [one if isinstance(one, str) else "" for one in ids]))
+    for place, one in enumerate(ids):
+        if isinstance(one, ConsentError):
+            outcomes[place] = one
+    return _results(outcomes)
+
+
+def _many(conn: Connection, many: Many, rows: Sequence[Any]) -> Response:
+    return _results(many(conn, parts().keyring, g.actor, rows))
+
+
+def _results(outcomes: Sequence[Outcome | ConsentError]) -> Response:
+    return answer({"results": [_result(outcome) for outcome in outcomes]})
+
+
+def _result(outcome: Outcome | ConsentError) -> dict[str, Any]:
+    if isinstance(outcome, ConsentError):
+        return outcome.row()
+    body = dict(outcome.body)
+    if not outcome.granted:
+        body["error"] = {"code": body["code"], "detail": body["detail"]}
+    return body

@@ -1,0 +1,177 @@
+"""What is asked and what is answered: questions, decisions, permits, contacts. No I/O.
+
+Must never decide: that is `decide.sql`, and only there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from consent_service.clock import format_duration, format_time
+from consent_service.errors import ConsentError
+from consent_service.history.model import Actor
+
+MOST_ROWS = 10_000
+SHORTEST_PERMIT_SECONDS, LONGEST_PERMIT_SECONDS, USUAL_PERMIT_SECONDS = 60, 604_800, 86_400
+REASONS = (
+    "erased",
+    "unknown_customer",
+    "suppressed",
+    "essential",
+    "paused",
+    "in_dialogue",
+    "consent_expired",
+    "no_consent",
+    "silent",
+    "on_request_only",
+    "volume_reached",
+    "quiet_hours",
+    "allowed",
+)
+
+_ROW_ERRORS: Mapping[str, str] = {
+    "unknown_channel": "The catalogue has no such channel.",
+    "unknown_topic": "The catalogue has no such topic.",
+    "channel_retired": "The channel is retired.",
+    "topic_retired": "The topic is retired.",
+    "topic_not_allowed": "This key may not use this topic.",
+    "invalid_timestamp": "`at` lies from 5 minutes ago to 400 days ahead.",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """May this customer be contacted through this channel about this topic, at that instant (None: now)?
+
+    `customer` is a reference as it was sent.
+    """
+
+    customer: str
+    channel: str
+    topic: str
+    at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """One answer, as rules.md section 2 describes it."""
+
+    customer_id: UUID | None
+    allowed: bool
+    reason: str
+    level: str | None
+    remaining: int | None
+    next_allowed_at: datetime | None
+    decided_at: datetime
+    instant: datetime
+    essential: bool
+    held_level: str | None
+    granted: bool
+    governed_by: Sequence[Mapping[str, Any]] | None
+
+    def shown(self, *, explain: bool = True) -> dict[str, Any]:
+        """The decision as JSON; `governed_by` only with `explain`."""
+        found: dict[str, Any] = {
+            "allowed": self.allowed,
+            "reason": self.reason,
+            "level": self.level,
+            "remaining": self.remaining,
+            "next_allowed_at": format_time(self.next_allowed_at) if self.next_allowed_at else None,
+            "dialogue_id": None,
+            "customer_id": str(self.customer_id) if self.customer_id else None,
+            "decided_at": format_time(self.decided_at),
+        }
+        if explain:
+            found["governed_by"] = [_place(place) for place in self.governed_by or ()]
+        return found
+
+
+def _place(place: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        **place,
+        "per": format_duration(place["per"]) if place["per"] is not None else None,
+        "set_at": _json_time(place["set_at"]),
+        "expires_at": _json_time(place["expires_at"]),
+    }
+
+
+def _json_time(text: str | None) -> str | None:
+    """PostgreSQL writes UTC as +00:00, we as Z."""
+    return text.replace("+00:00", "Z") if text else None
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """Which topics the asker may ask about. Not `limited`: all."""
+
+    limited: bool
+    topics: tuple[str, ...] | None = None
+
+    @classmethod
+    def of(cls, actor: Actor) -> Scope:
+        """A campaign key is limited to its topics, all others ask about everything."""
+        return cls(actor.role == "campaign", actor.topics)
+
+
+def row_error(code: str) -> ConsentError:
+    """The error of a question that cannot be asked."""
+    return ConsentError(code, _ROW_ERRORS[code])
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A permit or contact that is asked for."""
+
+    question: Question
+    campaign: str | None = None
+    expires_in_seconds: int = USUAL_PERMIT_SECONDS
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """A contact that was made already; `external_id` is the sender's own id of it."""
+
+    customer: str
+    channel: str
+    topic: str
+    contacted_at: datetime
+    external_id: str
+    campaign: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What came of asking for, or using, a permit or contact: a status and a body as the API shows it."""
+
+    status: int
+    body: Mapping[str, Any]
+
+    @property
+    def granted(self) -> bool:
+        """True for room reserved or a contact recorded."""
+        return self.status < 300
+
+
+def refused(decision: Decision) -> Outcome:
+    """409 not_permitted with the decision."""
+    error = ConsentError("not_permitted", "The contact is not permitted: the decision says why.")
+    return Outcome(
+        409,
+        {
+            "type": "about:blank",
+            "title": error.title,
+            "status": error.status,
+            "code": error.code,
+            "detail": error.detail,
+            "decision": decision.shown(),
+        },
+    )
+
+
+def refused_permit(code: str, detail: str) -> ConsentError:
+    """409 for a permit that has ended or not begun."""
+    return ConsentError(code, detail)

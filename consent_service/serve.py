@@ -1,0 +1,164 @@
+"""The supervisor of `consent-service serve`: database, web and worker as one thing that starts and stops.
+
+It keeps its children running and ends them in order: first web, so that no request is cut off, then worker,
+then the database. When it is killed itself, the kernel ends them. It answers no request and holds no pool.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from types import FrameType
+
+import click
+
+from consent_service.database.embedded import EmbeddedServer
+from consent_service.database.migrate import migrate
+from consent_service.database.opening import embedded_server, located
+from consent_service.processes import bound_to_us
+from consent_service.settings import Settings, secret_file
+
+TICK_SECONDS = 0.2
+STOP_SECONDS = 40.0
+FIRST_DELAY_SECONDS = 0.5
+LONGEST_DELAY_SECONDS = 30.0
+# A child that ran this long was healthy: its next restart is prompt again.
+HEALTHY_SECONDS = 30.0
+
+
+@dataclass
+class Child:
+    """One program that is kept running."""
+
+    name: str
+    arguments: Sequence[str]
+    environment: Mapping[str, str] = field(repr=False)
+    process: subprocess.Popen[bytes] | None = None
+    started_at: float = 0.0
+    failures: int = 0
+
+    def keep_running(self, now: float) -> None:
+        """Starts it when it does not run and is not to wait."""
+        if self.process is not None:
+            code = self.process.poll()
+            if code is None:
+                return
+            self.process = None
+            self.failures = 1 if now - self.started_at >= HEALTHY_SECONDS else self.failures + 1
+            say(f"{self.name} ended ({code}); it is started again in {self._delay():g} s")
+            self.started_at = now
+        if now - self.started_at < self._delay():
+            return
+        self.started_at = now
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "consent_service", *self.arguments],
+            env=dict(self.environment),
+            stdin=subprocess.DEVNULL,
+            # Ctrl-C on the terminal is for the supervisor alone, who stops things in order.
+            start_new_session=True,
+            preexec_fn=bound_to_us(None, signal.SIGTERM),  # noqa: PLW1509  (no other thread runs here)
+        )
+
+    def stop(self) -> None:
+        """Ends it: politely, and after a while not."""
+        if self.process is None:
+            return
+        self.process.terminate()
+        try:
+            self.process.wait(STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            say(f"{self.name} does not end; it is killed")
+            self.process.kill()
+            self.process.wait()
+        self.process = None
+
+    def _delay(self) -> float:
+        return (
+            min(FIRST_DELAY_SECONDS * 2.0 ** (self.failures - 1), LONGEST_DELAY_SECONDS)
+            if self.failures
+            else 0.0
+        )
+
+
+def serve(settings: Settings, programs: Mapping[str, Sequence[str]], *, demo: bool) -> None:
+    """Runs the programs on a migrated database until SIGTERM or SIGINT.
+
+    Args:
+        programs: arguments of `consent-service` by the name of the child, in the order in which to stop them.
+        demo: load the example catalogue and customers first.
+
+    Raises:
+        SettingsError, EmbeddedServerError, MigrationError, ConsentError: it cannot start.
+    """
+    with _database(settings) as (server, found):
+        migrate(found.migration_url or found.service_url(), found.service_url())
+        if demo:
+            from consent_service.demo import load
+
+            load(found)
+        environment = child_environment(os.environ, found)
+        children = [Child(name, arguments, environment) for name, arguments in programs.items()]
+        with stop_requests() as stop:
+            try:
+                _watch(server, children, stop)
+            finally:
+                for child in children:
+                    child.stop()
+    say("stopped")
+
+
+def child_environment(environ: Mapping[str, str], settings: Settings) -> dict[str, str]:
+    """What children need to work on the database of these settings; not the login that owns the schema."""
+    environment = {name: value for name, value in environ.items() if name != "CONSENT_MIGRATION_URL"}
+    environment["DATABASE_URL"] = settings.service_url()
+    if "CONSENT_SECRET_KEY" not in environ and "CONSENT_SECRET_KEY_FILE" not in environ:
+        environment["CONSENT_SECRET_KEY_FILE"] = str(secret_file(settings.data_dir))
+    return environment
+
+
+@contextlib.contextmanager
+def stop_requests() -> Iterator[threading.Event]:
+    """An event that the first SIGTERM, SIGINT or SIGHUP sets; a second one ends the process at once."""
+    stop = threading.Event()
+    words = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+
+    def ask(number: int, _frame: FrameType | None) -> None:
+        stop.set()
+        signal.signal(number, signal.SIG_DFL)
+
+    before = {word: signal.signal(word, ask) for word in words}
+    try:
+        yield stop
+    finally:
+        for word, handler in before.items():
+            signal.signal(word, handler)
+
+
+def say(text: str) -> None:
+    """One line for the operator."""
+    click.echo(f"consent-service: {text}", err=True)
+
+
+@contextlib.contextmanager
+def _database(settings: Settings) -> Iterator[tuple[EmbeddedServer | None, Settings]]:
+    if settings.database_url is not None:
+        yield None, settings
+        return
+    with embedded_server(settings).owning() as server:
+        yield server, located(settings, server)
+
+
+def _watch(server: EmbeddedServer | None, children: Sequence[Child], stop: threading.Event) -> None:
+    while not stop.is_set():
+        if server is not None and server.restart_if_dead():
+            say("PostgreSQL had ended; it was started again")
+        for child in children:
+            child.keep_running(time.monotonic())
+        stop.wait(TICK_SECONDS)

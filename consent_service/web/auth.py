@@ -1,0 +1,107 @@
+"""Who is asking: API keys and customers' tokens, the roles a route allows, limits of requests.
+
+Denied by default: a view without `@access` cannot be reached, and a test walks the URL map. A key stands only
+in the Authorization header.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+from uuid import UUID
+
+from flask import Flask, Response, current_app, g, request
+
+from consent_service.database import Connection
+from consent_service.errors import ConsentError
+from consent_service.history.model import Actor
+from consent_service.keyring.service import Keyring
+from consent_service.keys import service as keys
+from consent_service.keys.model import KEY_PREFIX, TOKEN_PREFIX, ApiKey, includes
+from consent_service.web.parts import parts
+
+View = TypeVar("View", bound=Callable[..., Any])
+LONGEST_CREDENTIAL = 512
+
+
+def access(*roles: str) -> Callable[[View], View]:
+    """Declares who may call a view: campaign, desk, auditor, admin, customer; no role: everybody, without a key.
+
+    `customer` lets a customer act on `/v1/customers/{own id}/…` and nothing else.
+    """
+
+    def declare(view: View) -> View:
+        view.access = frozenset(roles)  # type: ignore[attr-defined]
+        return view
+
+    return declare
+
+
+def install(app: Flask) -> None:
+    """Checks every request before its view runs."""
+    app.before_request(_authenticate)
+    app.after_request(_tell_limits)
+
+
+def _authenticate() -> None:
+    if request.url_rule is None:
+        return  # the router's own 404 or 405 follows
+    view = current_app.view_functions[request.url_rule.endpoint]
+    allowed: frozenset[str] | None = getattr(view, "access", None)
+    if allowed is None:
+        if request.endpoint == "static":
+            return
+        raise ConsentError("role_not_allowed", "This address is open to nobody.")
+    if not allowed:
+        return
+    with parts().database.reading() as conn:
+        g.actor = _identify(conn, parts().keyring, allowed)
+
+
+def _identify(conn: Connection, keyring: Keyring, allowed: frozenset[str]) -> Actor:
+    scheme, _, credential = request.headers.get("Authorization", "").partition(" ")
+    credential = credential.strip()
+    if scheme.lower() == "bearer" and 0 < len(credential) <= LONGEST_CREDENTIAL and credential.isascii():
+        if credential.startswith(TOKEN_PREFIX):
+            customer_id = keys.read_token(conn, keyring, credential)
+            if customer_id is not None:
+                return _customer(allowed, customer_id)
+        elif credential.startswith(KEY_PREFIX) and (key := keys.find(conn, credential)):
+            return _key_holder(conn, key, allowed)
+    _count_failure(conn, keyring)
+    raise ConsentError("unauthenticated", "Send a valid key as Authorization: Bearer <key>.")
+
+
+def _customer(allowed: frozenset[str], customer_id: UUID) -> Actor:
+    if "customer" not in allowed:
+        raise ConsentError("role_not_allowed", "A customer may not do this.")
+    return Actor("customer", str(customer_id), g.request_id, customer_id=customer_id)
+
+
+def _key_holder(conn: Connection, key: ApiKey, allowed: frozenset[str]) -> Actor:
+    g.api_key = key
+    if key.requests_per_minute is not None:
+        used, resets_in_seconds = keys.count_request(conn, f"key:{key.key_id}")
+        g.limit = (key.requests_per_minute, max(0, key.requests_per_minute - used), resets_in_seconds)
+        if used > key.requests_per_minute:
+            raise ConsentError("rate_limited", headers={"Retry-After": str(resets_in_seconds)})
+    if not includes(key.role, allowed):
+        raise ConsentError("role_not_allowed", f"A {key.role} key may not do this.")
+    return Actor(key.role, key.name, g.request_id, key.topics)
+
+
+def _count_failure(conn: Connection, keyring: Keyring) -> None:
+    limit = parts().settings.address_requests_per_minute
+    address = keyring.service(conn).identity_hash("address", request.remote_addr or "").hex()
+    used, resets_in_seconds = keys.count_request(conn, f"address:{address}")
+    if used > limit:
+        g.limit = (limit, 0, resets_in_seconds)
+        raise ConsentError("rate_limited", headers={"Retry-After": str(resets_in_seconds)})
+
+
+def _tell_limits(response: Response) -> Response:
+    if "limit" in g:
+        quota, left, resets_in_seconds = g.limit
+        response.headers["RateLimit-Policy"] = f'"minute";q={quota};w=60'
+        response.headers["RateLimit"] = f'"minute";r={left};t={resets_in_seconds}'
+    return response

@@ -1,0 +1,152 @@
+"""JSON in and out: strict on the way in, fast on the way out.
+
+Refused on the way in: other media types and encodings, a key twice in an object, NaN and huge numbers,
+control characters, lone surrogates, deep nesting, bodies over the limit. No handler reads a body otherwise.
+"""
+
+from __future__ import annotations
+
+import codecs
+import json
+import re
+from collections.abc import Mapping
+from typing import Any, NoReturn
+
+import orjson
+from flask import Response, request
+from werkzeug.exceptions import ClientDisconnected, RequestEntityTooLarge
+
+from consent_service.errors import ConsentError
+
+MOST_DEPTH = 32
+LARGEST_INTEGER = 2**53 - 1  # beyond it JSON numbers are not exact everywhere (RFC 8259, 6; RFC 8785)
+LONGEST_NUMBER = 400  # characters
+_FORBIDDEN = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
+_SURROGATE = re.compile("[\ud800-\udfff]")
+
+
+def read_object() -> dict[str, Any]:
+    """The request's body as a JSON object.
+
+    Raises:
+        ConsentError: 400, 413 or 415 as errors.py names them.
+    """
+    if request.mimetype != "application/json":
+        raise ConsentError("unsupported_media_type", "Send the body with Content-Type: application/json.")
+    if request.headers.get("Content-Encoding", "identity").lower() != "identity":
+        raise ConsentError("unsupported_media_type", "Send the body without Content-Encoding.")
+    value = parse(body_bytes())
+    if not isinstance(value, dict):
+        raise ConsentError("object_expected", "The body must be a JSON object.")
+    return value
+
+
+def body_bytes() -> bytes:
+    """The body as it came, at most as long as the limit.
+
+    Raises:
+        ConsentError: body_too_large, or bad_request when the client broke off.
+    """
+    try:
+        return request.get_data(cache=True)
+    except RequestEntityTooLarge as error:
+        raise ConsentError("body_too_large", "The body is longer than this service reads.") from error
+    except ClientDisconnected as error:
+        raise ConsentError("bad_request", "The body ended early.") from error
+
+
+def parse(body: bytes) -> Any:
+    """The JSON value in body, with everything refused that two readers could read differently."""
+    try:
+        text = body.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise ConsentError("invalid_encoding", "The body must be UTF-8.") from error
+    if body.startswith(codecs.BOM_UTF8):
+        raise ConsentError("invalid_json", "The body must not begin with a byte-order mark.")
+    if text.count("[") + text.count("{") > MOST_DEPTH:
+        _refuse_depth(text)
+    try:
+        value = json.loads(
+            text,
+            object_pairs_hook=_object,
+            parse_constant=_refuse_number,
+            parse_int=_integer,
+            parse_float=_float,
+        )
+    except json.JSONDecodeError as error:
+        if error.msg.startswith("Invalid control character"):
+            raise ConsentError("control_character", "A string holds an unescaped control character.") from error
+        if "\0" in text:
+            raise ConsentError("invalid_encoding", "The body must be UTF-8.") from error
+        raise ConsentError("invalid_json", f"Not JSON at line {error.lineno}, column {error.colno}.") from error
+    except RecursionError as error:
+        raise ConsentError("json_too_deep", f"At most {MOST_DEPTH} levels are read.") from error
+    if "\\u" in text or "\\b" in text or "\\f" in text or "\x7f" in text:
+        _check_strings(value)
+    return value
+
+
+def _refuse_depth(text: str) -> None:
+    depth, in_string, escaped = 0, False, False
+    for character in text:
+        if in_string:
+            if escaped:
+                escaped = False
+            elif character == "\\":
+                escaped = True
+            elif character == '"':
+                in_string = False
+        elif character == '"':
+            in_string = True
+        elif character in "[{":
+            depth += 1
+            if depth > MOST_DEPTH:
+                raise ConsentError("json_too_deep", f"At most {MOST_DEPTH} levels are read.")
+        elif character in "]}":
+            depth -= 1
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise ConsentError("duplicate_key", "An object has the same key twice.")
+    return found
+
+
+def _refuse_number(_: str) -> NoReturn:
+    raise ConsentError("invalid_number", "NaN and Infinity are no JSON numbers.")
+
+
+def _integer(digits: str) -> int:
+    if len(digits) > 17 or abs(int(digits)) > LARGEST_INTEGER:
+        raise ConsentError("invalid_number", "An integer is beyond what JSON carries exactly.")
+    return int(digits)
+
+
+def _float(digits: str) -> float:
+    if len(digits) > LONGEST_NUMBER or abs(number := float(digits)) == float("inf"):
+        raise ConsentError("invalid_number", "A number is out of range.")
+    return number
+
+
+def _check_strings(value: Any) -> None:
+    if isinstance(value, str):
+        if _SURROGATE.search(value):
+            raise ConsentError("invalid_unicode", "A string holds half of a surrogate pair.")
+        if _FORBIDDEN.search(value):
+            raise ConsentError("control_character", "A string holds a control character.")
+    elif isinstance(value, dict):
+        for key, item in value.items():
+            _check_strings(key)
+            _check_strings(item)
+    elif isinstance(value, list):
+        for item in value:
+            _check_strings(item)
+
+
+def answer(body: Mapping[str, Any], status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
+    """A JSON response that no cache keeps."""
+    response = Response(orjson.dumps(body), status, mimetype="application/json")
+    response.headers["Cache-Control"] = "no-store"
+    response.headers.update(headers or {})
+    return response

@@ -1,0 +1,95 @@
+"""Errors as RFC 9457 problem documents, also Flask's own; the only place where an exception becomes a response.
+
+What is not a domain error becomes `internal`: its text goes to the log with the request id, never to the client.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+import orjson
+from flask import Flask, Response, g, request
+from werkzeug.exceptions import HTTPException
+
+from consent_service.database.errors import translate
+from consent_service.errors import ConsentError
+
+log = logging.getLogger("consent_service.web")
+
+_BY_STATUS = {
+    400: "bad_request",
+    404: "not_found",
+    405: "method_not_allowed",
+    413: "body_too_large",
+    415: "unsupported_media_type",
+    429: "rate_limited",
+}
+_OWN_HEADERS = {"content-type", "content-length"}
+
+
+def install(app: Flask) -> None:
+    """Makes the app answer every error as application/problem+json."""
+    app.register_error_handler(Exception, respond)
+
+
+def respond(error: Exception) -> Response:
+    """The problem document of any exception."""
+    if isinstance(error, HTTPException) and not isinstance(error, ConsentError):
+        if error.code is not None and error.code < 400:
+            return Response(response=error.get_response())  # a redirect of the router
+        return _from_http(error)
+    domain = error if isinstance(error, ConsentError) else translate(error)
+    if domain is None:
+        # The exception's own text may quote a row or a parameter: only its type and place are logged.
+        log.error(
+            "internal error",
+            extra={"request_id": g.get("request_id"), "error": type(error).__name__, "place": _place(error)},
+        )
+        domain = ConsentError("internal", "Tell us the request id, please.")
+    return problem(domain)
+
+
+def problem(error: ConsentError) -> Response:
+    """The problem document of a domain error."""
+    body: dict[str, Any] = {
+        "type": "about:blank",
+        "title": error.title,
+        "status": error.status,
+        "code": error.code,
+        "detail": error.detail,
+        **error.context,
+    }
+    if error.errors:
+        body["errors"] = error.errors
+    if g.get("request_id"):
+        body["request_id"] = g.request_id
+    response = Response(orjson.dumps(body), error.status, mimetype="application/problem+json")
+    response.headers["Cache-Control"] = "no-store"
+    response.headers.update(error.headers)
+    if error.status == 401:
+        response.headers["WWW-Authenticate"] = "Bearer"
+    if request.method == "HEAD":
+        response.set_data(b"")
+    return response
+
+
+def _from_http(error: HTTPException) -> Response:
+    code = _BY_STATUS.get(error.code or 500)
+    if code is None:
+        code = "bad_request" if error.code and error.code < 500 else "internal"
+    response = problem(ConsentError(code))
+    for name, value in error.get_headers():
+        if name.lower() not in _OWN_HEADERS:
+            response.headers[name] = value
+    return response
+
+
+def _place(error: BaseException) -> str:
+    trace = error.__traceback__
+    places = []
+    while trace is not None:
+        code = trace.tb_frame.f_code
+        places.append(f"{code.co_filename.rsplit('/', 1)[-1]}:{trace.tb_lineno}")
+        trace = trace.tb_next
+    return " > ".join(places[-6:])

@@ -1,0 +1,61 @@
+"""The background worker: does what is due, again and again, until it is told to stop.
+
+Jobs live in the slices' services and take the database; this is only the loop. Several workers may run at
+once, so a job takes what it works on by a lock of the database, never by being alone.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import structlog
+
+from consent_service.database import Database
+from consent_service.errors import ConsentError
+
+log = structlog.get_logger("consent_service.worker")
+
+TICK_SECONDS = 1.0
+
+
+@dataclass(frozen=True)
+class Job:
+    """A piece of work that is done every so often.
+
+    Args:
+        work: one bounded round; idempotent, as it may be cut off at any line and run again.
+    """
+
+    name: str
+    every_seconds: float
+    work: Callable[[Database], object]
+
+
+def jobs() -> Sequence[Job]:
+    """What the worker does, in this order when several are due."""
+    return ()
+
+
+def work(database: Database, due: Sequence[Job], stop: threading.Event) -> None:
+    """Runs jobs when they are due until stop is set; a job that fails is logged and tried again next time."""
+    next_at = {job.name: 0.0 for job in due}
+    while not stop.is_set():
+        for job in due:
+            if time.monotonic() >= next_at[job.name] and not stop.is_set():
+                _run(job, database)
+                next_at[job.name] = time.monotonic() + job.every_seconds
+        stop.wait(TICK_SECONDS)
+
+
+def _run(job: Job, database: Database) -> None:
+    try:
+        job.work(database)
+    except ConsentError as error:
+        # The database is away, or the like: the text is ours and safe to log.
+        log.warning("job failed", job=job.name, error=str(error))
+    except Exception:
+        # A bug in one job must not keep the others from being done.
+        log.exception("job failed", job=job.name)

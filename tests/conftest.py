@@ -1,0 +1,68 @@
+"""Fixtures of every test: a server a session, a database a test."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.support.cluster import DEBIAN_15, Cluster, TestDatabase, cluster
+
+
+@pytest.fixture(scope="session", name="cluster")
+def cluster_of_session() -> Iterator[Cluster]:
+    """The embedded PostgreSQL of the wheel, with a migrated template."""
+    with cluster() as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def cluster15() -> Iterator[Cluster]:
+    """PostgreSQL 15, the oldest that is promised, where the system has it."""
+    if not (DEBIAN_15 / "postgres").exists():
+        pytest.skip(f"no PostgreSQL 15 in {DEBIAN_15}")
+    with cluster(DEBIAN_15) as running:
+        yield running
+
+
+@pytest.fixture
+def database(cluster: Cluster) -> Iterator[TestDatabase]:
+    """A migrated, empty database for this test alone."""
+    made = cluster.migrated()
+    yield made
+    cluster.drop(made)
+
+
+@pytest.fixture
+def database15(cluster15: Cluster) -> Iterator[TestDatabase]:
+    """The same on PostgreSQL 15."""
+    made = cluster15.migrated()
+    yield made
+    cluster15.drop(made)
+
+
+@pytest.fixture(scope="module")
+def module_database(cluster: Cluster) -> Iterator[TestDatabase]:
+    """A migrated database that the tests of one module share."""
+    made = cluster.migrated()
+    yield made
+    cluster.drop(made)
+
+
+@pytest.fixture(params=["cluster", "cluster15"])
+def any_database(request: pytest.FixtureRequest) -> Iterator[TestDatabase]:
+    """A migrated database on each PostgreSQL there is: the wheel's and version 15."""
+    server: Cluster = request.getfixturevalue(request.param)
+    made = server.migrated()
+    yield made
+    server.drop(made)
+
+
+@pytest.fixture
+def api(database: TestDatabase) -> Iterator[Api]:
+    """The application with the tests' catalogue on a database of its own."""
+    from tests.support.api import CATALOGUE, Api
+
+    made = Api(database, CATALOGUE)
+    yield made
+    made.close()

@@ -1,0 +1,1 @@
+"""Tests of agreements between the service and openapi.yaml."""

@@ -1,0 +1,97 @@
+"""The SQL and the independent rendering of the rules give the same answer, over made-up worlds."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+
+import psycopg
+import pytest
+from hypothesis import HealthCheck, given, seed, settings
+from psycopg.rows import dict_row
+
+from consent_service.permissions import store
+from consent_service.permissions.model import Decision, Question
+from tests.support import rules
+from tests.support.cluster import TestDatabase
+from tests.support.seeding import as_resolved, put_catalogue, put_customer
+from tests.support.worlds import World, worlds
+
+EXAMPLES = int(os.environ.get("CONSENT_TEST_EXAMPLES", "2000"))
+OTHER_PLACES = 5
+# Printed, so that a failure can be had again; set another to look elsewhere.
+SEED = int(os.environ.get("CONSENT_TEST_SEED", "20261122"))
+
+
+@pytest.fixture(scope="module")
+def conn(module_database: TestDatabase) -> Iterator[psycopg.Connection[dict[str, object]]]:
+    with psycopg.connect(module_database.owner_url, row_factory=dict_row, prepare_threshold=0) as opened:
+        opened.execute("SET jit = off")
+        opened.commit()
+        yield opened
+
+
+def answers(
+    conn: psycopg.Connection[dict[str, object]], world: World
+) -> Iterator[tuple[tuple[object, ...], tuple[object, ...]]]:
+    """(the rendering's answer, the SQL's) for the world's question and every other channel and topic, as a check
+    and as the use of a permit ask it."""
+    put_catalogue(conn, world.document)
+    one = put_customer(conn, world.catalogue, world.customer)
+    others = [(c, t) for c in world.catalogue.channels for t in world.catalogue.topics]
+    places = [(world.channel, world.topic), *others[:OTHER_PLACES]]
+    who = as_resolved(world.customer, one, world.point)
+    for count_permits in (True, False):
+        decided = store.decide(
+            conn,
+            [Question("", channel, topic, world.instant) for channel, topic in places],
+            [who] * len(places),
+            now=world.instant,
+            count_permits=count_permits,
+        )
+        for place, decision in zip(places, decided, strict=True):
+            expected = rules.decide(
+                world.catalogue,
+                world.customer,
+                *place,
+                world.instant,
+                point=world.point,
+                count_permits=count_permits,
+            )
+            yield as_tuple(expected), from_sql(decision)
+
+
+def as_tuple(answer: rules.Answer) -> tuple[object, ...]:
+    governing = sorted(
+        (one.kind, one.channel, one.topic, one.level or "", one.used, one.room) for one in answer.governed_by
+    )
+    return (answer.allowed, answer.reason, answer.level, answer.remaining, answer.next_allowed_at, governing)
+
+
+def from_sql(decision: object) -> tuple[object, ...]:
+    assert isinstance(decision, Decision), decision
+    governing = sorted(
+        (one["kind"], one["channel"], one["topic"], one["level"] or "", one["used"], one["room"])
+        for one in decision.governed_by or ()
+    )
+    return (decision.allowed, decision.reason, decision.level, decision.remaining, decision.next_allowed_at, governing)
+
+
+@seed(SEED)
+@settings(
+    max_examples=EXAMPLES,
+    deadline=None,
+    database=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow, HealthCheck.data_too_large],
+)
+@given(world=worlds())
+def test_sql_and_rules_answer_alike(conn: psycopg.Connection[dict[str, object]], world: World) -> None:
+    with conn.transaction(force_rollback=True):
+        for expected, answered in answers(conn, world):
+            assert answered == expected
+
+
+def test_the_seed_is_known(capsys: pytest.CaptureFixture[str]) -> None:
+    with capsys.disabled():
+        print(f" [Hypothesis: {EXAMPLES} worlds, CONSENT_TEST_SEED={SEED}]", end="")
+    assert EXAMPLES > 0
