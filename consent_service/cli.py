@@ -12,12 +12,19 @@ from typing import NoReturn
 import click
 
 from consent_service import __version__
+from consent_service.catalogue.commands import catalogue
 from consent_service.database import migrate as migrations
 from consent_service.database.embedded import EmbeddedServerError
 from consent_service.database.opening import open_database
+from consent_service.dials.commands import dials
 from consent_service.errors import ConsentError
+from consent_service.keyring.commands import secret
+from consent_service.keys.commands import keys
+from consent_service.permissions.commands import contacts, screen
+from consent_service.permissions.replay_commands import replay_command
 from consent_service.serve import serve, stop_requests
 from consent_service.settings import Settings, SettingsError
+from consent_service.web.server import refuse_taken_address, serve_web
 from consent_service.worker import jobs, work
 
 DEFAULT_HOST = "127.0.0.1"
@@ -40,13 +47,12 @@ def cli() -> None:
 @HOST
 @PORT
 @WORKERS
-@click.option(
-    "--demo", is_flag=True, help="Load the example catalogue and made-up customers, if there are none."
-)
+@click.option("--demo", is_flag=True, help="Load the example catalogue and made-up customers, if there are none.")
 def serve_command(host: str, port: int, workers: int | None, demo: bool) -> None:
     """Run everything: web, worker and, without DATABASE_URL, the embedded PostgreSQL."""
     os.environ.setdefault("CONSENT_PUBLIC_URL", f"http://127.0.0.1:{port}")
     settings = read_settings()
+    refuse_taken_address(host, port)
     serve(settings, {"web": _web_arguments(settings, host, port, workers), "worker": ["worker"]}, demo=demo)
 
 
@@ -58,10 +64,9 @@ def web_command(host: str, port: int, workers: int | None) -> None:
     """Answer requests. With DATABASE_URL the schema must be there: see `migrate`."""
     settings = read_settings()
     if settings.database_url is None:
+        refuse_taken_address(host, port)
         serve(settings, {"web": _web_arguments(settings, host, port, workers)}, demo=False)
         return
-    from consent_service.web.server import serve_web
-
     serve_web(settings, host=host, port=port, workers=workers or settings.web_workers)
 
 
@@ -86,6 +91,10 @@ def migrate_command() -> None:
     for name in applied:
         click.echo(f"applied {name}")
     click.echo("the schema is up to date")
+
+
+for command in (catalogue, keys, contacts, dials, screen, replay_command, secret):
+    cli.add_command(command)
 
 
 def read_settings() -> Settings:
@@ -115,6 +124,9 @@ def run(arguments: list[str]) -> int:
         return _complain(str(error), 1)
     except ConsentError as error:
         return _complain(f"{error.detail} ({error.code})", 1)
+    except OSError as error:
+        # A file of the operator's: a disk that is full, a folder that may not be written to.
+        return _complain(": ".join(str(part) for part in (error.filename, error.strerror or error) if part), 1)
     except (KeyboardInterrupt, click.Abort):
         return _complain("interrupted", 130)
     return code if isinstance(code, int) else 0

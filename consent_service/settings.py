@@ -70,6 +70,21 @@ class Settings:
         Raises:
             SettingsError: always one line.
         """
+        return cls._read(environ, keeps_data=True)
+
+    @classmethod
+    def for_throw_away(cls, environ: Mapping[str, str]) -> Settings:
+        """The settings of a command that works on a database of its own and removes it: nothing is made.
+
+        No secret is asked for and none is generated: `secrets` holds random bytes of this call.
+
+        Raises:
+            SettingsError: always one line.
+        """
+        return cls._read(environ, keeps_data=False)
+
+    @classmethod
+    def _read(cls, environ: Mapping[str, str], *, keeps_data: bool) -> Settings:
         source = _Source(environ)
         database_url = source.read("DATABASE_URL", _conninfo, None)
         migration_url = source.read("CONSENT_MIGRATION_URL", _conninfo, database_url)
@@ -87,6 +102,8 @@ class Settings:
         source.refuse_unknown()
         if database_url is None and migration_url is not None:
             raise SettingsError("CONSENT_MIGRATION_URL is set and DATABASE_URL is not: set both or neither")
+        if not keeps_data:
+            secret, previous = secrets.token_bytes(MIN_SECRET_CHARACTERS), ()
         if secret is None and database_url is not None:
             raise SettingsError(
                 "CONSENT_SECRET_KEY or CONSENT_SECRET_KEY_FILE is required with DATABASE_URL:"
@@ -116,9 +133,7 @@ class Settings:
             SettingsError: it is not set.
         """
         if self.database_url is None:
-            raise SettingsError(
-                "DATABASE_URL is not set: `consent-service web` uses the embedded database and sets it"
-            )
+            raise SettingsError("DATABASE_URL is not set: `consent-service web` uses the embedded database and sets it")
         return self.database_url
 
 

@@ -15,6 +15,7 @@ import structlog
 
 from consent_service.database import Database
 from consent_service.errors import ConsentError
+from consent_service.keys.service import forget_old
 
 log = structlog.get_logger("consent_service.worker")
 
@@ -36,7 +37,7 @@ class Job:
 
 def jobs() -> Sequence[Job]:
     """What the worker does, in this order when several are due."""
-    return ()
+    return (Job("forget old answers and counters", 60.0, forget_old),)
 
 
 def work(database: Database, due: Sequence[Job], stop: threading.Event) -> None:

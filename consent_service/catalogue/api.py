@@ -21,9 +21,7 @@ def get_catalogue() -> Response:
     with parts().database.reading() as conn:
         row = store.current(conn)
     if row is None:
-        raise ConsentError(
-            "not_found", "No catalogue was loaded yet: run `consent-service catalogue apply FILE`."
-        )
+        raise ConsentError("not_found", "No catalogue was loaded yet: run `consent-service catalogue apply FILE`.")
     return answer(
         {
             **row["document"],

@@ -1,5 +1,9 @@
 -- The catalogue, one small set of tables that every decision reads. Applying replaces it under CATALOGUE_LOCK.
 
+-- name: share
+-- Held by whoever decides and writes, so that a catalogue comes before or after.
+SELECT pg_advisory_xact_lock_shared(%(lock)s::bigint);
+
 -- name: lock
 -- Until the transaction ends no decision that reserves or records runs beside this one. The scans below may
 -- take longer than a request may.

@@ -49,9 +49,7 @@ def apply_command(file: Path, accept_louder: bool) -> None:
             raise
         _list_faults(file, source, error)
         if error.code == "louder_catalogue":
-            _end(
-                "Nothing was applied: this would make existing customers louder. --accept-louder applies it."
-            )
+            _end("Nothing was applied: this would make existing customers louder. --accept-louder applies it.")
         _end("Nothing was applied.")
     _tell(applied)
 

@@ -39,9 +39,7 @@ def louder_changes(old: Catalogue, new: Catalogue, in_use: InUse) -> list[Louder
 
 def _zone(old: Catalogue, new: Catalogue) -> Iterator[Louder]:
     if old.time_zone != new.time_zone:
-        yield Louder(
-            "/time_zone", f"the zone changes from {old.time_zone} to {new.time_zone}, and quiet hours with it"
-        )
+        yield Louder("/time_zone", f"the zone changes from {old.time_zone} to {new.time_zone}, and quiet hours with it")
 
 
 def _kinds(old: Catalogue, new: Catalogue) -> Iterator[Louder]:
@@ -73,8 +71,9 @@ def _in_words(cap: Cap) -> str:
 
 
 def _channels(old: Catalogue, new: Catalogue, in_use: InUse) -> Iterator[Louder]:
+    known = old.live_channels
     for name, channel in new.live_channels.items():
-        before = old.live_channels.get(name)
+        before = known.get(name)
         changes = _louder_channel(before, channel) if before else _new_channel(name, new, in_use)
         for change in changes:
             yield Louder(step("/channels", name), f"the channel {name} {change}")

@@ -17,15 +17,14 @@ def louder_topics(old: Catalogue, new: Catalogue, in_use: InUse) -> Iterator[Lou
     granting: dict[str, set[tuple[str, str]]] = {}
     for channel, place, level in in_use.granting(old.levels):
         granting.setdefault(place, set()).add((channel, level))
+    known = old.live_topics
     for name, topic in new.live_topics.items():
-        before = old.live_topics.get(name)
+        before = known.get(name)
         if before is None:
             changes = _new_topic(topic, new, in_use, granting.keys())
         else:
             dials = {
-                (channel, place, level)
-                for place in topic.covered_by
-                for channel, level in granting.get(place, ())
+                (channel, place, level) for place in topic.covered_by for channel, level in granting.get(place, ())
             }
             changes = _changed_topic(old, new, before, topic, dials)
         for change in changes:
@@ -81,8 +80,7 @@ def _louder_default(old: Catalogue, new: Catalogue, before: Default, after: Defa
 
 
 def _is_louder(old: Catalogue, new: Catalogue, before: str, after: str) -> bool:
-    if before == after:
-        return False  # a change of the level itself is told at the level
+    # The same level is at the same position; a change of the level itself is told at the level.
     for levels in (new.levels, old.levels):
         if before in levels and after in levels:
             return levels[after].position > levels[before].position

@@ -84,6 +84,11 @@ def apply_catalogue(
     return _applied(version, old, new, gone, louder)
 
 
+def hold_catalogue(conn: Connection) -> None:
+    """Until the transaction ends no catalogue is applied: it comes between decisions and acts, never within one."""
+    store.share(conn)
+
+
 def load_catalogue(conn: Connection) -> Catalogue | None:
     """The catalogue that holds, with retired channels and topics and every notice ever loaded.
 
@@ -120,9 +125,7 @@ def _gone(conn: Connection, old: Catalogue | None, new: Catalogue) -> _Gone:
     return _Gone(retired_channels, retired_topics, channels - retired_channels, topics - retired_topics)
 
 
-def _faults(
-    conn: Connection, old: Catalogue | None, new: Catalogue, gone: _Gone, in_use: InUse
-) -> Iterator[Fault]:
+def _faults(conn: Connection, old: Catalogue | None, new: Catalogue, gone: _Gone, in_use: InUse) -> Iterator[Fault]:
     """What is wrong with a catalogue only because of what stands in the database."""
     if not store.zone_is_known(conn, new.time_zone):
         detail = f"the database server knows no time zone {new.time_zone}"
@@ -143,9 +146,7 @@ def _faults(
 def _level_faults(old: Catalogue, new: Catalogue, gone: _Gone, in_use: InUse) -> Iterator[Fault]:
     dialled = {level for _, _, level in in_use.dials}
     retired = [
-        topic
-        for topic in old.topics.values()
-        if topic.name not in new.topics and topic.name not in gone.deleted_topics
+        topic for topic in old.topics.values() if topic.name not in new.topics and topic.name not in gone.deleted_topics
     ]
     for name in sorted(old.levels.keys() - new.levels.keys()):
         default_of = [topic.name for topic in retired if topic.default and topic.default.level == name]
@@ -153,9 +154,7 @@ def _level_faults(old: Catalogue, new: Catalogue, gone: _Gone, in_use: InUse) ->
             detail = f"the level {name} cannot go while customers' dials stand at it"
             yield Fault("/levels", "unknown_level", detail)
         elif default_of:
-            detail = (
-                f"the level {name} cannot go while it is the default of the retired topic {default_of[0]}"
-            )
+            detail = f"the level {name} cannot go while it is the default of the retired topic {default_of[0]}"
             yield Fault("/levels", "unknown_level", detail)
 
 
@@ -173,7 +172,8 @@ def _kind_faults(conn: Connection, old: Catalogue, new: Catalogue, gone: _Gone) 
     for channel in old.channels.values():
         kept = channel.name not in new.channels and channel.name not in gone.deleted_channels
         if kept and channel.identifier_kind in removed:
-            detail = f"the kind {channel.identifier_kind} cannot go: the retired channel {channel.name} has it"
+            kind = channel.identifier_kind
+            detail = f"the kind {kind} cannot go: the retired channel {channel.name} has it"
             yield Fault("/identifiers", "unknown_identifier_kind", detail)
 
 
@@ -204,9 +204,7 @@ def _event(
     return Event(NOBODY, "catalogue.applied", actor, now, details)
 
 
-def _applied(
-    version: int, old: Catalogue | None, new: Catalogue, gone: _Gone, louder: Sequence[Louder]
-) -> Applied:
+def _applied(version: int, old: Catalogue | None, new: Catalogue, gone: _Gone, louder: Sequence[Louder]) -> Applied:
     known_channels = old.live_channels.keys() if old else set()
     known_topics = old.live_topics.keys() if old else set()
     return Applied(

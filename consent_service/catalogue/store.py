@@ -34,6 +34,11 @@ def lock(conn: Connection) -> datetime:
     return _value(conn, "now", {})  # type: ignore[no-any-return]
 
 
+def share(conn: Connection) -> None:
+    """Keeps `lock` waiting until this transaction ends; many may hold it at once."""
+    conn.execute(SQL["share"], {"lock": CATALOGUE_LOCK})
+
+
 def current(conn: Connection) -> Row | None:
     """version, document, applied_at, retired_channels and retired_topics; None before the first catalogue."""
     return conn.execute(SQL["current"]).fetchone()
@@ -88,8 +93,7 @@ def find(conn: Connection) -> Catalogue | None:
     return Catalogue(
         time_zone=row["time_zone"],
         identifier_kinds={
-            kind["name"]: IdentifierKind(kind["name"], kind["shared"])
-            for kind in row["identifier_kinds"] or []
+            kind["name"]: IdentifierKind(kind["name"], kind["shared"]) for kind in row["identifier_kinds"] or []
         },
         segments=frozenset(row["segments"]),
         levels={level["name"]: _level(level) for level in row["levels"] or []},
@@ -97,9 +101,7 @@ def find(conn: Connection) -> Catalogue | None:
         topics={topic["name"]: _topic(topic) for topic in row["topics"] or []},
         policies=tuple(_policy(policy) for policy in row["policies"] or []),
         notices={
-            (notice["notice_id"], notice["version"]): Notice(
-                notice["notice_id"], notice["version"], notice["text"]
-            )
+            (notice["notice_id"], notice["version"]): Notice(notice["notice_id"], notice["version"], notice["text"])
             for notice in row["notices"] or []
         },
         document=row["document"],
@@ -155,9 +157,7 @@ def _policy(row: Row) -> Policy:
 # Writing them.
 
 
-def put(
-    conn: Connection, catalogue: Catalogue, *, version: int, now: datetime, accepted_louder: Sequence[Row]
-) -> None:
+def put(conn: Connection, catalogue: Catalogue, *, version: int, now: datetime, accepted_louder: Sequence[Row]) -> None:
     """Writes all that a catalogue declares, and the version. What it no longer declares stays."""
     written = {"version": version, "document": Json(dict(catalogue.document)), "now": now}
     conn.execute(SQL["put_catalogue"], {**written, "time_zone": catalogue.time_zone})

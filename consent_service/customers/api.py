@@ -8,6 +8,7 @@ from flask import Blueprint, Response, g, request
 
 from consent_service.customers import creation, erasure, merge, profile
 from consent_service.customers.schemas import Changes, Merge, NewCustomer, NewIdentifier, Nothing, Question
+from consent_service.customers.service import require
 from consent_service.database import Connection
 from consent_service.web.auth import access
 from consent_service.web.fields import path_id, read
@@ -86,7 +87,9 @@ def merge_customers(conn: Connection, customer_id: str) -> Response:
 def issue_token(conn: Connection, customer_id: str) -> Response:
     """A bearer token, for one hour, for acting as this customer."""
     _read_nothing()
-    return answer(profile.issue_token(conn, parts().keyring, g.actor, path_id(customer_id)), 201)
+    owner = require(conn, path_id(customer_id), g.actor)
+    concerns(owner)
+    return answer(profile.issue_token(conn, parts().keyring, g.actor, owner), 201)
 
 
 @blueprint.post("/v1/customers/<customer_id>/erase")

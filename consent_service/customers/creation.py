@@ -19,7 +19,6 @@ from consent_service.errors import ConsentError
 from consent_service.history.model import Actor
 from consent_service.keyring.service import Keyring
 
-MOST_IDENTIFIERS = 20
 # Each attempt but the first means that another request took or gave up an identifier within the last one.
 MOST_ATTEMPTS = 5
 

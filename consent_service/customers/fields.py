@@ -7,12 +7,11 @@ import re
 import zoneinfo
 from collections.abc import Mapping
 
+from consent_service.customers.model import FIELDS, LONGEST_LOCALE
 from consent_service.customers.store import SQL
 from consent_service.database import Connection
 from consent_service.errors import ConsentError
 
-FIELDS = ("time_zone", "locale", "segment")
-LONGEST_LOCALE = 35
 # The shape of a BCP 47 tag; whether its subtags are registered is nothing that a decision hangs on.
 _LOCALE = re.compile(r"[A-Za-z]{2,8}(?:-[A-Za-z0-9]{1,8})*")
 # What these mean depends on the machine.

@@ -11,7 +11,7 @@ from uuid import UUID
 
 from consent_service.clock import format_time
 from consent_service.customers import store
-from consent_service.customers.fields import FIELDS
+from consent_service.customers.model import FIELDS
 from consent_service.customers.service import Locked, lock_many, require, shown, unknown_customer
 from consent_service.database import Connection, load
 from consent_service.errors import ConsentError

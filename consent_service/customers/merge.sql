@@ -73,12 +73,12 @@ FROM moved;
 -- name: move_permits
 WITH moved AS (
   DELETE FROM permit WHERE customer_id = %(other_id)s::uuid
-  RETURNING permit_id, key_name, channel, topic, campaign, value_hash, reserved_at, valid_from, expires_at, state,
+  RETURNING permit_id, key_name, channel, topic, campaign, value_kind, value_hash, reserved_at, valid_from, expires_at, state,
             ended_at, contact_id, counts, event_id
 )
-INSERT INTO permit (customer_id, permit_id, key_name, channel, topic, campaign, value_hash, reserved_at, valid_from,
+INSERT INTO permit (customer_id, permit_id, key_name, channel, topic, campaign, value_kind, value_hash, reserved_at, valid_from,
                     expires_at, state, ended_at, contact_id, counts, event_id)
-SELECT %(survivor_id)s::uuid, permit_id, key_name, channel, topic, campaign, value_hash, reserved_at, valid_from,
+SELECT %(survivor_id)s::uuid, permit_id, key_name, channel, topic, campaign, value_kind, value_hash, reserved_at, valid_from,
        expires_at, state, ended_at, contact_id, counts, event_id
 FROM moved;
 

@@ -28,6 +28,15 @@ LONGEST_KIND = 64
 LONGEST_VALUE = 200
 LONGEST_EMAIL = 254
 LONGEST_PHONE = 40
+MOST_IDENTIFIERS = 20  # of one request
+MOST_IDENTIFIERS_OF_ONE = 200
+
+# What a customer has besides names.
+FIELDS = ("time_zone", "locale", "segment")
+LONGEST_LOCALE = 35
+
+SUPPRESSION_KINDS = ("marketing", "all")
+LONGEST_REASON = 500
 
 # A name is no promise that mail arrives: people test with .test, .invalid and .local (RFC 6761), and whoever
 # is refused a name here could not be suppressed either.

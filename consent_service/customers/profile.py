@@ -11,8 +11,8 @@ from uuid import UUID
 
 from consent_service.clock import format_time
 from consent_service.customers import store
-from consent_service.customers.fields import FIELDS, check_fields
-from consent_service.customers.model import Reference
+from consent_service.customers.fields import check_fields
+from consent_service.customers.model import FIELDS, MOST_IDENTIFIERS_OF_ONE, Reference
 from consent_service.customers.service import (
     Locked,
     declared_kinds,
@@ -31,7 +31,6 @@ from consent_service.keyring.service import Keyring
 from consent_service.keys import service as keys
 
 DESK = ("desk", "admin")
-MOST_IDENTIFIERS_OF_ONE = 200
 
 
 def find(conn: Connection, keyring: Keyring, customer_id: UUID) -> dict[str, Any] | None:
@@ -88,8 +87,8 @@ def change(
     """
     if "segment" in given and actor.role not in DESK:
         raise ConsentError("role_not_allowed", "Only the service desk sets a segment.")
+    check_fields(conn, given)  # before the lock: asking for a time zone takes its time
     locked = require_locked(conn, keyring, customer_id, actor)
-    check_fields(conn, given)
     before: dict[str, str | None] = {name: getattr(locked, name) for name in FIELDS}
     after = before | dict(given)
     if after != before:

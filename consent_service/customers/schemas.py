@@ -6,10 +6,14 @@ from typing import Any
 
 from marshmallow import fields
 
-from consent_service.customers.creation import MOST_IDENTIFIERS
-from consent_service.customers.fields import LONGEST_LOCALE
-from consent_service.customers.model import Reference, parse_reference
-from consent_service.customers.suppressions import KINDS, LONGEST_REASON
+from consent_service.customers.model import (
+    LONGEST_LOCALE,
+    LONGEST_REASON,
+    MOST_IDENTIFIERS,
+    SUPPRESSION_KINDS,
+    Reference,
+    parse_reference,
+)
 from consent_service.errors import ConsentError
 from consent_service.web.fields import Body, Choice, Coded, Id, Text, items
 
@@ -66,5 +70,5 @@ class NewSuppression(Body):
     customer = CustomerReference()
     contact_point = CustomerReference()
     channel = Text(load_default=None, allow_none=False)
-    kind = Choice(KINDS, required=True)
+    kind = Choice(SUPPRESSION_KINDS, required=True)
     reason = Text(longest=LONGEST_REASON, required=True)

@@ -93,29 +93,18 @@ def lock_many(conn: Connection, keyring: Keyring, customer_ids: Iterable[UUID]) 
     """
     meant = {one: one for one in customer_ids}
     rows: dict[UUID, Mapping[str, Any]] = {}
+    missing = set(meant)
     for _ in range(MOST_MERGES_FOLLOWED):
-        missing = sorted(set(meant.values()) - rows.keys())
         if not missing:
             break
-        rows.update({one: {"state": "unknown"} for one in missing})
-        rows.update({row["customer_id"]: row for row in conn.execute(SQL["lock"], {"customer_ids": missing})})
-        meant = {
-            asked: rows[one]["survivor_id"] if rows[one]["state"] == "merged" else one
-            for asked, one in meant.items()
-        }
-    active = {one for one in meant.values() if one in rows and rows[one]["state"] == "active"}
-    keys = keyring.find(conn, active)
-    locked = {
-        one: Locked(
-            one,
-            keys[one],
-            rows[one]["version"],
-            rows[one]["time_zone"],
-            rows[one]["locale"],
-            rows[one]["segment"],
-        )
-        for one in active
-    }
+        found = conn.execute(SQL["lock"], {"customer_ids": sorted(missing)}).fetchall()
+        rows.update({row["customer_id"]: row for row in found})
+        survivors = {row["customer_id"]: row["survivor_id"] for row in found if row["state"] == "merged"}
+        if survivors:
+            meant = {asked: survivors.get(one, one) for asked, one in meant.items()}
+        missing = set(survivors.values()) - rows.keys()
+    keys = keyring.find(conn, [one for one, row in rows.items() if row["state"] == "active"]) if rows else {}
+    locked = {one: _locked(rows[one], key) for one, key in keys.items()}
     return {asked: locked[one] for asked, one in meant.items() if one in locked}
 
 
@@ -176,6 +165,8 @@ def create_unknown_many(
         ConsentError: unknown_identifier_kind; also for an `id:`, which creates nobody.
     """
     wanted = {ref: uuid4() for ref in dict.fromkeys(references)}
+    if not wanted:
+        return {}
     kinds = declared_kinds(conn, wanted)
     if shared := [ref for ref in wanted if kinds[ref.kind]]:
         store.lock_names(conn, keyring, shared)
@@ -185,7 +176,8 @@ def create_unknown_many(
     holders = store.holders(conn, keyring, wanted)
     erased = {ref for ref in claimed if holders[ref].erased}
     store.give_back(conn, keyring, {ref: wanted[ref] for ref in erased})
-    made = [NewCustomer(wanted[ref], [ref]) for ref in wanted if ref in claimed - erased]
+    claimed -= erased
+    made = [NewCustomer(new, [ref]) for ref, new in wanted.items() if ref in claimed]
     store_new(conn, keyring, actor, made, type_=type_, source=source)
     return {
         ref: next(iter(one.customer_ids))
@@ -263,6 +255,11 @@ def _resolved(reference: Reference, holders: Holders) -> Resolved:
     if holders.customer_ids:
         return Resolved(next(iter(holders.customer_ids)), "known", kind, holders.value_hash)
     return Resolved(None, "erased" if holders.erased else "unknown", kind, holders.value_hash)
+
+
+def _locked(row: Mapping[str, Any], key: DataKey) -> Locked:
+    fields = (row["time_zone"], row["locale"], row["segment"])
+    return Locked(row["customer_id"], key, row["version"], *fields)
 
 
 def _failed(error: ConsentError) -> Resolved:

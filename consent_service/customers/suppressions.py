@@ -27,8 +27,6 @@ from consent_service.keyring.model import NOBODY
 from consent_service.keyring.service import Keyring
 
 SQL = load("consent_service.customers", "suppressions.sql")
-KINDS = ("marketing", "all")
-LONGEST_REASON = 500
 
 
 @dataclass(frozen=True, slots=True)

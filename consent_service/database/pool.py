@@ -99,6 +99,17 @@ class Database:
         except Exception as error:
             _raise_translated(error)
 
+    @contextlib.contextmanager
+    def snapshot(self) -> Iterator[Connection]:
+        """A connection inside one read-only transaction in which all statements see the same state.
+
+        Raises:
+            Unavailable: no connection, or the database does not answer.
+        """
+        with self.transaction() as conn:
+            conn.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+            yield conn
+
     def repeatedly(self, work: Callable[[Connection], Answer]) -> Answer:
         """Runs work in a transaction; again, a few times, when the server rolled it back for another one.
 

@@ -11,7 +11,18 @@ from consent_service.database import Connection
 from consent_service.dials import service
 from consent_service.dials.model import MOST_CHANGES, SOURCES, Change, Notice, Wish
 from consent_service.web.auth import access
-from consent_service.web.fields import Body, Choice, Free, Text, Time, items, nested, only_parameters, path_id, read
+from consent_service.web.fields import (
+    Body,
+    Choice,
+    Free,
+    Text,
+    Time,
+    items,
+    nested,
+    only_parameters,
+    path_id,
+    read,
+)
 from consent_service.web.json import answer
 from consent_service.web.parts import parts
 from consent_service.web.write import concerns, write
@@ -115,5 +126,3 @@ def _expected_version() -> int | None:
     # A weak or foreign tag is one that no version has. Source: RFC 9110, 13.1.1 (strong comparison).
     digits = tag[1:-1] if len(tag) > 2 and tag[0] == tag[-1] == '"' else ""
     return int(digits) if digits.isascii() and digits.isdigit() and len(digits) < 19 else -1
-
-

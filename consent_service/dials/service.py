@@ -11,6 +11,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+from consent_service.catalogue.service import hold_catalogue
 from consent_service.clock import format_time
 from consent_service.customers.service import Locked, lock_many
 from consent_service.database import Connection
@@ -86,6 +87,7 @@ def _refuse_doubles(changes: Sequence[Change]) -> None:
 
 
 def _hold(conn: Connection, keyring: Keyring, customer_id: UUID) -> Locked:
+    hold_catalogue(conn)
     held = lock_many(conn, keyring, [customer_id]).get(customer_id)
     if held is None:
         raise ConsentError("unknown_customer", "There is no such customer.")
@@ -218,4 +220,3 @@ def show(conn: Connection, keyring: Keyring, customer_id: UUID) -> dict[str, Any
             if isinstance(decision, Decision)
         ],
     }
-

@@ -30,7 +30,11 @@ def places(conn: Connection, customer_id: UUID, changes: Sequence[Change]) -> li
         },
     ).fetchall()
     errors = [
-        {"pointer": f"/changes/{index}/{name}", "code": f"unknown_{name}", "detail": f"There is no such {name}."}
+        {
+            "pointer": f"/changes/{index}/{name}",
+            "code": f"unknown_{name}",
+            "detail": f"There is no such {name}.",
+        }
         for index, row in enumerate(rows)
         for name in ("channel", "topic", "level")
         if not row[f"{name}_known"]

@@ -31,9 +31,7 @@ def history(customer_id: str) -> Response:
         owner = require(conn, path_id(customer_id), g.actor)
         cursors = _cursors(conn, owner)
         before = _read(cursors, parameters["cursor"]) if "cursor" in parameters else None
-        events = service.page(
-            conn, parts().keyring, lineage(conn, owner), most=most + 1, before=before
-        )
+        events = service.page(conn, parts().keyring, lineage(conn, owner), most=most + 1, before=before)
     more = len(events) > most
     events = events[:most]
     cursor = cursors.dumps([events[-1]["recorded_at"], events[-1]["id"]]) if more else None

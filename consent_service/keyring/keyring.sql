@@ -26,6 +26,10 @@ ORDER BY customer_id
 LIMIT %(most)s::integer
 FOR UPDATE SKIP LOCKED;
 
+-- name: count_wrapped_otherwise
+-- How many keys another secret wraps; one row. A scan, by an operator's command only.
+SELECT count(*) AS keys FROM customer_key WHERE secret_id <> %(secret_id)s::text;
+
 -- name: rewrap
 UPDATE customer_key k
 SET wrapped_key = q.wrapped_key, secret_id = %(secret_id)s::text

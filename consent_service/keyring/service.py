@@ -85,6 +85,12 @@ class Keyring:
             )
         return len(rows)
 
+    def count_wrapped_otherwise(self, conn: Connection) -> int:
+        """How many keys are not wrapped with the current secret."""
+        row = conn.execute(SQL["count_wrapped_otherwise"], {"secret_id": self._current.secret_id}).fetchone()
+        assert row is not None
+        return int(row["keys"])
+
     def _find(self, conn: Connection, customer_ids: Iterable[UUID]) -> dict[UUID, bytes]:
         rows = conn.execute(SQL["find"], {"customer_ids": list(customer_ids)})
         return {row["customer_id"]: self._unwrap(row) for row in rows}
@@ -92,7 +98,9 @@ class Keyring:
     def _unwrap(self, row: Mapping[str, Any]) -> bytes:
         root = self._secrets.get(row["secret_id"])
         if root is None:
-            raise ConsentError("internal", "CONSENT_SECRET_KEY is not the secret that this database's keys need.")
+            raise ConsentError(
+                "internal", "CONSENT_SECRET_KEY is not the secret that this database's keys need."
+            )
         try:
             return root.unwrap(row["customer_id"], row["wrapped_key"])
         except InvalidTag as error:

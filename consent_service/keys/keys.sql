@@ -19,9 +19,19 @@ VALUES (%(key_id)s::uuid, %(name)s::text, %(role)s::text, %(topics)s::text[], %(
         %(requests_per_minute)s::integer, clock_timestamp())
 RETURNING created_at;
 
+-- name: lock_name
+-- Until the transaction ends nobody else makes a key of this name: two at once cannot give it two roles.
+SELECT pg_advisory_xact_lock(hashtextextended(%(name)s::text, 8059));
+
 -- name: other_role_of_name
 -- A key of this name with another role, revoked or not.
 SELECT role FROM api_key WHERE name = %(name)s::text AND role <> %(role)s::text LIMIT 1;
+
+-- name: unknown_topics
+-- A row when one of the topics is none of the catalogue's.
+SELECT q.topic FROM unnest(%(topics)s::text[]) AS q (topic)
+WHERE q.topic <> '*' AND NOT EXISTS (SELECT FROM topic t WHERE t.name = q.topic)
+LIMIT 1;
 
 -- name: list
 SELECT key_id, name, role, topics, requests_per_minute, created_at, revoked_at, last_used_at

@@ -15,7 +15,7 @@ from itsdangerous import BadSignature, URLSafeTimedSerializer
 from uuid_utils.compat import uuid7
 
 from consent_service.clock import format_time
-from consent_service.database import Connection, load
+from consent_service.database import Connection, Database, load
 from consent_service.errors import ConsentError
 from consent_service.history import service as history
 from consent_service.history.model import Actor, Event
@@ -49,6 +49,10 @@ def create(
         raise ConsentError("invalid_value", f"A key's name has 1 to {LONGEST_NAME} printable characters.")
     if topics and role != "campaign":
         raise ConsentError("invalid_value", "Only a campaign key is limited to topics.")
+    unknown = conn.execute(SQL["unknown_topics"], {"topics": topics_of(topics) or []}).fetchone()
+    if unknown:
+        raise ConsentError("unknown_topic", "A key is limited to topics of the catalogue, or `*`.")
+    conn.execute(SQL["lock_name"], {"name": name})
     if conn.execute(SQL["other_role_of_name"], {"name": name, "role": role}).fetchone():
         raise ConsentError("key_name_taken", "A key of another role has this name. Choose another name.")
     secret, key_id = new_secret(), uuid7()
@@ -79,6 +83,18 @@ def find(conn: Connection, secret: str) -> ApiKey | None:
     return _key(row)
 
 
+def find_by_name(conn: Connection, name: str) -> ApiKey:
+    """The newest key of this name that is not revoked.
+
+    Raises:
+        ConsentError: not_found.
+    """
+    found = [key for key in list_keys(conn) if key.name == name and key.revoked_at is None]
+    if not found:
+        raise ConsentError("not_found", "There is no key of this name that is not revoked.")
+    return found[-1]
+
+
 def list_keys(conn: Connection) -> list[ApiKey]:
     """All keys, revoked ones too, by name and age."""
     return [_key(row) for row in conn.execute(SQL["list"])]
@@ -96,7 +112,9 @@ def revoke(conn: Connection, keyring: Keyring, actor: Actor, key_id: UUID) -> No
             raise ConsentError("not_found", "There is no such key.")
         return
     before = {"key_id": str(key_id), "name": row["name"], "role": row["role"]}
-    history.record(conn, keyring, [Event(NOBODY, "key.revoked", actor, row["revoked_at"], {"before": before})])
+    history.record(
+        conn, keyring, [Event(NOBODY, "key.revoked", actor, row["revoked_at"], {"before": before})]
+    )
 
 
 def count_request(conn: Connection, subject: str) -> tuple[int, int]:
@@ -134,7 +152,10 @@ class StoredAnswer:
 
 
 def try_idempotency_lock(conn: Connection, key_name: str, idempotency_key: str) -> bool:
-    """False while another transaction works on the same request."""
+    """False while another transaction works on the same request.
+
+    Here and below `idempotency_key` is a keyed hash of what the client sent: that may name a person.
+    """
     row = conn.execute(
         SQL["try_idempotency_lock"], {"key_name": key_name, "idempotency_key": idempotency_key}
     ).fetchone()
@@ -151,8 +172,10 @@ def find_answer(
     if row is None:
         return None
     key = keyring.find(conn, [row["customer_id"]]).get(row["customer_id"])
+    if key is None:  # the customer was erased while the answer was written: nobody can open it
+        return None
     try:
-        body = key.open(row["ciphertext"], idempotency_key.encode()) if key else b"{}"
+        body = key.open(row["ciphertext"], idempotency_key.encode())
     except InvalidTag as error:
         raise ConsentError("internal", "A stored answer does not open.") from error
     return StoredAnswer(row["request_hash"], row["status"], body)
@@ -184,10 +207,11 @@ def store_answer(
     )
 
 
-def forget_old(conn: Connection) -> None:
+def forget_old(database: Database) -> None:
     """Housekeeping: stored answers of more than 72 hours ago, counters of past minutes."""
-    conn.execute(SQL["forget_answers"])
-    conn.execute(SQL["forget_counts"])
+    with database.reading() as conn:
+        conn.execute(SQL["forget_answers"])
+        conn.execute(SQL["forget_counts"])
 
 
 def forget_answers_of(conn: Connection, customer_ids: Sequence[UUID]) -> None:

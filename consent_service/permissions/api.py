@@ -136,7 +136,9 @@ def report(conn: Connection) -> Response:
     """Records contacts that were made already."""
     rows = schemas.rows(read_object(), "contacts", schemas.report)
     results = report_many(conn, parts().keyring, g.actor, rows)
-    return answer({"results": [one.row() if isinstance(one, ConsentError) else one for one in results]})
+    return answer(
+        {"results": [one.row() if isinstance(one, ConsentError) else one.shown() for one in results]}
+    )
 
 
 def _one(outcomes: Sequence[Outcome | ConsentError]) -> Response:
@@ -152,7 +154,9 @@ def _one(outcomes: Sequence[Outcome | ConsentError]) -> Response:
 def _by_id(conn: Connection, many: Many) -> Response:
     ids = schemas.rows(read_object(), "ids", schemas.permit_id)
     # An id that is no string cannot be anybody's permit: its row gets the error, the others are worked on.
-    outcomes = list(many(conn, parts().keyring, g.actor, [one if isinstance(one, str) else "" for one in ids]))
+    outcomes = list(
+        many(conn, parts().keyring, g.actor, [one if isinstance(one, str) else "" for one in ids])
+    )
     for place, one in enumerate(ids):
         if isinstance(one, ConsentError):
             outcomes[place] = one

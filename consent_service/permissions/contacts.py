@@ -34,7 +34,7 @@ def contact_many(
         instants: replay's clock: when each contact was made; None: now.
     """
 
-    def granted(page: Page, row: Asked, who: Resolved, decision: Decision) -> Mapping[str, Any]:
+    def granted(page: Page, row: Asked, _: Resolved, decision: Decision) -> Mapping[str, Any]:
         return add(page, actor, row, decision)
 
     return take_many(

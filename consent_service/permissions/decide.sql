@@ -19,7 +19,7 @@ WITH clock AS MATERIALIZED (
   SELECT COALESCE(%(now)s::timestamptz, clock_timestamp()) AS now
 ),
 question AS MATERIALIZED (
-  SELECT q.n, q.customer_id, q.erased, q.channel, q.topic, q.value_kind, q.value_hash, clock.now,
+  SELECT q.n, q.customer_id, q.erased, q.channel, q.topic, q.at, q.value_kind, q.value_hash, clock.now,
          CASE WHEN %(not_before_now)s::boolean THEN GREATEST(q.at, clock.now) ELSE COALESCE(q.at, clock.now) END AS instant
   FROM unnest(%(customer_ids)s::uuid[], %(erased)s::boolean[], %(channels)s::text[], %(topics)s::text[],
               %(ats)s::timestamptz[], %(value_kinds)s::text[], %(value_hashes)s::bytea[])
@@ -42,7 +42,7 @@ SELECT
         WHEN '*' = ANY (%(key_topics)s::text[]) OR tp.name = ANY (%(key_topics)s::text[]) THEN true
         ELSE NOT tp.essential AND %(key_topics)s::text[] && tp.covered_by
       END) THEN 'topic_not_allowed'
-    WHEN %(bounded)s::boolean AND (q.instant < q.now - interval '5 minutes' OR q.instant > q.now + interval '9600 hours')
+    WHEN %(bounded)s::boolean AND (q.at < q.now - interval '5 minutes' OR q.at > q.now + interval '9600 hours')
       THEN 'invalid_timestamp'
     WHEN c.state = 'merged' THEN 'moved'
   END AS error,

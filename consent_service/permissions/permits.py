@@ -13,6 +13,7 @@ from uuid import UUID
 
 from uuid_utils.compat import uuid7
 
+from consent_service.catalogue.service import hold_catalogue
 from consent_service.clock import format_time
 from consent_service.customers.ids import decode_id, encode_id
 from consent_service.customers.service import Locked, Resolved, lineage, lock_many, require
@@ -28,7 +29,9 @@ from consent_service.permissions.taking import Page, asked_details, take_many
 
 _ENDED = {
     "released": ConsentError("permit_released", "The permit was released. Ask for a new one."),
-    "void": ConsentError("permit_void", "The permit is void: a later decision refused it. Ask for a new one."),
+    "void": ConsentError(
+        "permit_void", "The permit is void: a later decision refused it. Ask for a new one."
+    ),
     "expired": ConsentError("permit_expired", "The permit has expired. Ask for a new one."),
 }
 
@@ -47,7 +50,8 @@ def reserve_many(
             "valid_from": format_time(decision.instant),
             "expires_at": format_time(expires_at),
         }
-        details = {**asked_details(row), "permit": body, "decision": decision.shown()}
+        shown = decision.shown()
+        details = {**asked_details(row), "permit": body, "decision": shown}
         event = Event(decision.customer_id, "permit.reserved", actor, decision.decided_at, details)
         page.events.append(event)
         page.rows.append(
@@ -67,7 +71,7 @@ def reserve_many(
                 "event_id": event.event_id,
             }
         )
-        return {**body, **decision.shown()}
+        return {**body, **shown}
 
     return take_many(
         conn, keyring, actor, asked, statement="insert_permits", refusal="permit.refused", granted=granted
@@ -78,7 +82,7 @@ def use_many(
     conn: Connection, keyring: Keyring, actor: Actor, ids: Sequence[str]
 ) -> list[Outcome | ConsentError]:
     """Uses permits: 201 the contact, 200 the same contact when it was used before, 409 the decision, or an error."""
-    store.share_catalogue(conn)
+    hold_catalogue(conn)
     outcomes: list[Outcome | ConsentError] = [_missing() for _ in ids]
     for positions, rows, locked in _held(conn, keyring, actor, ids):
         open_rows = [(place, row) for place, row in zip(positions, rows, strict=True) if _is_open(row)]
@@ -108,7 +112,8 @@ def _held(
     decoded = [decode_id(one) for one in ids]
     locked = lock_many(conn, keyring, {found[0] for found in decoded if found})
     keys = [
-        (locked[found[0]].customer_id, found[1]) if found and found[0] in locked else None for found in decoded
+        (locked[found[0]].customer_id, found[1]) if found and found[0] in locked else None
+        for found in decoded
     ]
     for positions in rounds([key[0] if key else None for key in keys]):
         wanted = {place: key for place in positions if (key := keys[place]) is not None}
@@ -129,7 +134,10 @@ def _ask_again(
     return store.decide(
         conn,
         [Question("", row["channel"], row["topic"]) for _, row in rows],
-        [Resolved(row["customer_id"], "known", row["value_kind"], row["value_hash"], None) for _, row in rows],
+        [
+            Resolved(row["customer_id"], "known", row["value_kind"], row["value_hash"], None)
+            for _, row in rows
+        ],
         scope=Scope.of(actor),
         count_permits=False,
     )
@@ -262,4 +270,3 @@ def show(conn: Connection, keyring: Keyring, actor: Actor, permit: str) -> dict[
 
 def _missing() -> ConsentError:
     return ConsentError("not_found", "There is no such permit of this key.")
-

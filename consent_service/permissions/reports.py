@@ -30,7 +30,22 @@ from consent_service.permissions.taking import Page, hold
 
 MOST_AHEAD = timedelta(seconds=60)
 
-Result = dict[str, Any]
+
+@dataclass(frozen=True, slots=True)
+class Reported:
+    """What became of a report; `contact_id` None: of an erased person only a total is kept.
+
+    `new` is False for a report that had come before.
+    """
+
+    contact_id: str | None
+    permitted: bool
+    reason: str
+    new: bool = True
+
+    def shown(self) -> dict[str, Any]:
+        """As the API shows it."""
+        return {"id": self.contact_id, "permitted": self.permitted, "reason": self.reason}
 
 
 @dataclass
@@ -50,12 +65,12 @@ def report_many(
     reports: Sequence[Report | ConsentError],
     *,
     now: datetime | None = None,
-) -> list[Result | ConsentError]:
-    """Records contacts that were made: {id, permitted, reason} or an error for each, in the order given.
+) -> list[Reported | ConsentError]:
+    """Records contacts that were made; what became of each, or its error, in the order given.
 
     The same `external_id` again (per customer and key name) answers with the first record.
     """
-    results: list[Result | ConsentError | None] = [
+    results: list[Reported | ConsentError | None] = [
         report if isinstance(report, ConsentError) else None for report in reports
     ]
     now = now or store.now(conn)
@@ -102,7 +117,9 @@ def _who(
             else:
                 newcomers.setdefault(parse_reference(row.report.customer), []).append(row)
     create_unknown_many(conn, keyring, actor, list(newcomers), source="api")
-    again, locked_again = hold(conn, keyring, [row.report.customer for many in newcomers.values() for row in many])
+    again, locked_again = hold(
+        conn, keyring, [row.report.customer for many in newcomers.values() for row in many]
+    )
     for row, who in zip((row for many in newcomers.values() for row in many), again, strict=True):
         row.who, row.new = who, row is newcomers[parse_reference(row.report.customer)][0]
     return rows, {**locked, **locked_again}
@@ -133,7 +150,7 @@ def _record(
     actor: Actor,
     rows: Sequence[_Row],
     locked: Mapping[UUID, Locked],
-    results: list[Result | ConsentError | None],
+    results: list[Reported | ConsentError | None],
 ) -> None:
     page, erased = Page(), list[datetime]()
     known = store.reported(
@@ -146,13 +163,10 @@ def _record(
             results[row.place] = decision
         elif decision.customer_id is None:
             erased.append(row.report.contacted_at)
-            results[row.place] = {"id": None, "permitted": False, "reason": "erased"}
+            results[row.place] = Reported(None, False, "erased")
         elif first := known.get((decision.customer_id, row.report.external_id)):
-            results[row.place] = {
-                "id": encode_id(decision.customer_id, first["contact_id"]),
-                "permitted": first["permitted"],
-                "reason": first["reason"],
-            }
+            known_id = encode_id(decision.customer_id, first["contact_id"])
+            results[row.place] = Reported(known_id, first["permitted"], first["reason"], new=False)
         else:
             results[row.place] = _add(page, actor, row, decision)
     store.insert(conn, "insert_contacts", page.rows)
@@ -161,7 +175,7 @@ def _record(
     history.record(conn, keyring, page.events, keys={one.customer_id: one.key for one in locked.values()})
 
 
-def _add(page: Page, actor: Actor, row: _Row, decision: Decision) -> Result:
+def _add(page: Page, actor: Actor, row: _Row, decision: Decision) -> Reported:
     assert decision.customer_id is not None
     contact_id = uuid7()
     permitted = decision.allowed and not row.new
@@ -197,4 +211,4 @@ def _add(page: Page, actor: Actor, row: _Row, decision: Decision) -> Result:
             "event_id": event.event_id,
         }
     )
-    return {"id": details["contact_id"], "permitted": permitted, "reason": reason}
+    return Reported(encode_id(decision.customer_id, contact_id), permitted, reason)

@@ -19,8 +19,11 @@ from consent_service.permissions.model import (
     Question,
     Report,
 )
+from consent_service.web.fields import pointer_step
 
 LONGEST_REFERENCE, LONGEST_NAME, LONGEST_CAMPAIGN, LONGEST_EXTERNAL_ID = 512, 600, 200, 200
+# Beyond it the calendar would end before the decision has played its windows and quiet hours forward.
+LATEST_YEAR = 9000
 _CHECK = {"customer", "channel", "topic", "at"}
 _CONTACT = {"customer", "channel", "topic", "campaign"}
 _PERMIT = _CHECK | {"campaign", "milestone_id", "expires_in_seconds"}
@@ -120,7 +123,7 @@ def _fields(row: object, known: set[str]) -> Mapping[str, Any]:
         raise ConsentError("invalid_value", "An object is expected.")
     for name in row:
         if name not in known:
-            raise _field(name, "unknown_field", "This field is not known here.")
+            raise _field(name, "unknown_field", "A field is not known here.")
     return row
 
 
@@ -142,11 +145,18 @@ def _time(found: Mapping[str, Any], name: str) -> Any:
     if name not in found:
         raise _field(name, "missing_field", "A time is expected.")
     try:
-        return parse_time(found[name])
+        instant = parse_time(found[name])
     except ConsentError as error:
         raise _field(name, error.code, error.detail) from error
+    if instant.year > LATEST_YEAR:
+        raise _field(name, "invalid_timestamp", "The time is too far ahead.")
+    return instant
 
 
 def _field(name: str, code: str, detail: str) -> ConsentError:
-    pointer = "/" + name[:LONGEST_NAME].replace("~", "~0").replace("/", "~1")
-    return ConsentError(code, f"{pointer}: {detail}", errors=[{"pointer": pointer, "code": code, "detail": detail}])
+    pointer = pointer_step(name)
+    return ConsentError(
+        code,
+        f"{pointer or 'The body'}: {detail}",
+        errors=[{"pointer": pointer, "code": code, "detail": detail}],
+    )

@@ -7,7 +7,6 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from consent_service.catalogue.model import CATALOGUE_LOCK
 from consent_service.customers.service import Resolved
 from consent_service.database import Connection, load
 from consent_service.errors import ConsentError
@@ -71,11 +70,6 @@ def _answer(row: dict[str, Any]) -> Decision | ConsentError:
     if error == "moved":
         raise Moved
     return row_error(error)
-
-
-def share_catalogue(conn: Connection) -> None:
-    """Until the transaction ends no catalogue is applied: it comes between decisions, never within one."""
-    conn.execute("SELECT pg_advisory_xact_lock_shared(%s::bigint)", [CATALOGUE_LOCK])
 
 
 def now(conn: Connection) -> datetime:

@@ -12,6 +12,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+from consent_service.catalogue.service import hold_catalogue
 from consent_service.clock import format_time
 from consent_service.customers.service import Locked, Resolved, lock_many, resolve_many
 from consent_service.database import Connection
@@ -69,7 +70,9 @@ def take_many(
     live = [(place, row) for place, row in enumerate(asked) if not isinstance(row, ConsentError)]
     found, locked = hold(conn, keyring, [row.question.customer for _, row in live])
     for positions in rounds([who.customer_id for who in found]):
-        batch = [(*live[position], found[position]) for position in positions if found[position].error is None]
+        batch = [
+            (*live[position], found[position]) for position in positions if found[position].error is None
+        ]
         for position in positions:
             if found[position].error is not None:
                 outcomes[live[position][0]] = found[position].error
@@ -104,7 +107,7 @@ def hold(
 
     Those who were merged or erased between the two are what they are now.
     """
-    store.share_catalogue(conn)
+    hold_catalogue(conn)
     found = resolve_many(conn, keyring, references)
     locked = lock_many(conn, keyring, {who.customer_id for who in found if who.customer_id is not None})
     return [_settled(who, locked) for who in found], locked

@@ -6,6 +6,7 @@ refused, strings are strings, whole numbers are whole.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
@@ -20,6 +21,8 @@ from consent_service.web.json import read_object
 
 LONGEST_NAME = 200
 MOST_FIELD_ERRORS = 50
+_PLAIN_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
+_UNPRINTABLE = re.compile("[\x00-\x1f\x7f\ud800-\udfff]")
 
 
 class Coded(ValidationError):
@@ -45,7 +48,9 @@ class Text(fields.Field[str]):
 
     def _deserialize(self, value: Any, attr: str | None, data: Any, **_: Any) -> str:
         if not isinstance(value, str) or not self.shortest <= len(value) <= self.longest:
-            raise Coded("invalid_value", f"A string of {self.shortest} to {self.longest} characters is expected.")
+            raise Coded(
+                "invalid_value", f"A string of {self.shortest} to {self.longest} characters is expected."
+            )
         return value
 
 
@@ -128,14 +133,22 @@ def read_uuid(value: object) -> UUID | None:
     return found if str(found) == value.lower() else None
 
 
-def items(of: fields.Field[Any], *, most: int, least: int = 1, **options: Any) -> fields.List[Any]:
+class Items(fields.List[Any]):
+    """A list that is counted before its items are looked at."""
+
+    def __init__(self, of: fields.Field[Any], *, most: int, **options: Any) -> None:
+        super().__init__(of, **options)
+        self.most = most
+
+    def _deserialize(self, value: Any, *rest: Any, **options: Any) -> list[Any]:
+        if isinstance(value, list) and len(value) > self.most:
+            raise ConsentError("too_many_items", f"At most {self.most} items in one call.")
+        return super()._deserialize(value, *rest, **options)
+
+
+def items(of: fields.Field[Any], *, most: int, least: int = 1, **options: Any) -> Items:
     """A list of `least` to `most` items; more is too_many_items (413)."""
-
-    def check(value: list[Any]) -> None:
-        if len(value) > most:
-            raise ConsentError("too_many_items", f"At most {most} items in one call.")
-
-    return fields.List(of, validate=[check, validate.Length(min=least)], **options)
+    return Items(of, most=most, validate=validate.Length(min=least), **options)
 
 
 def read(schema: Schema, body: Mapping[str, Any] | None = None) -> dict[str, Any]:
@@ -162,11 +175,15 @@ def _flatten(messages: object, pointer: str) -> list[dict[str, str]]:
     if isinstance(messages, Mapping):
         found = []
         for name, inner in messages.items():
-            step = str(name).replace("~", "~0").replace("/", "~1")[:LONGEST_NAME]
-            found += _flatten(inner, pointer if name == "_schema" else f"{pointer}/{step}")
+            found += _flatten(inner, pointer if name == "_schema" else pointer + pointer_step(str(name)))
         return found
     texts = messages if isinstance(messages, list) else [messages]
     return [_coded(str(text), pointer) for text in texts]
+
+
+def pointer_step(name: str) -> str:
+    """A pointer's step to a field; none, so that the pointer names the object, for a name that may be a person's."""
+    return f"/{name}" if _PLAIN_NAME.fullmatch(name) else ""
 
 
 def _coded(text: str, pointer: str) -> dict[str, str]:
@@ -174,7 +191,7 @@ def _coded(text: str, pointer: str) -> dict[str, str]:
     if bar:
         return {"pointer": pointer, "code": code, "detail": detail}
     if text == "Unknown field.":
-        return {"pointer": pointer, "code": "unknown_field", "detail": "This field is not known here."}
+        return {"pointer": pointer, "code": "unknown_field", "detail": "A field is not known here."}
     if text.startswith("Missing data"):
         return {"pointer": pointer, "code": "missing_field", "detail": "This field is needed."}
     return {"pointer": pointer, "code": "invalid_value", "detail": text}
@@ -205,9 +222,13 @@ def only_parameters(*known: str) -> dict[str, str]:
     """
     for name in request.args:
         if name not in known:
-            raise ConsentError("invalid_parameter", f"The parameters known here are: {', '.join(known) or 'none'}.")
+            raise ConsentError(
+                "invalid_parameter", f"The parameters known here are: {', '.join(known) or 'none'}."
+            )
         if len(request.args.getlist(name)) > 1:
             raise ConsentError("invalid_parameter", f"{name} stands twice.")
+        if _UNPRINTABLE.search(request.args[name]):
+            raise ConsentError("invalid_parameter", f"{name} holds a control character.")
     return request.args.to_dict()
 
 

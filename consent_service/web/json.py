@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from typing import Any, NoReturn
 
 import orjson
-from flask import Response, request
+from flask import Response, current_app, request
 from werkzeug.exceptions import ClientDisconnected, RequestEntityTooLarge
 
 from consent_service.errors import ConsentError
@@ -23,6 +23,9 @@ LARGEST_INTEGER = 2**53 - 1  # beyond it JSON numbers are not exact everywhere (
 LONGEST_NUMBER = 400  # characters
 _FORBIDDEN = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 _SURROGATE = re.compile("[\ud800-\udfff]")
+# A string, also one that never ends; possessive, so that no text makes it look twice.
+_STRING = re.compile(r'"(?:[^"\\]++|\\.)*+"?', re.DOTALL)
+_BRACKET = re.compile(r"[][{}]")
 
 
 def read_object() -> dict[str, Any]:
@@ -47,8 +50,18 @@ def body_bytes() -> bytes:
     Raises:
         ConsentError: body_too_large, or bad_request when the client broke off.
     """
+    limit = current_app.config["MAX_CONTENT_LENGTH"]
+    length = request.content_length
+    if length is None:
+        # A body in chunks would be cut at the limit in silence: one byte more tells that there is more.
+        request.max_content_length = limit + 1
     try:
-        return request.get_data(cache=True)
+        body = request.get_data(cache=True)
+        if len(body) > limit:
+            raise RequestEntityTooLarge
+        if length is not None and len(body) < length:
+            raise ClientDisconnected
+        return body
     except RequestEntityTooLarge as error:
         raise ConsentError("body_too_large", "The body is longer than this service reads.") from error
     except ClientDisconnected as error:
@@ -75,10 +88,14 @@ def parse(body: bytes) -> Any:
         )
     except json.JSONDecodeError as error:
         if error.msg.startswith("Invalid control character"):
-            raise ConsentError("control_character", "A string holds an unescaped control character.") from error
+            raise ConsentError(
+                "control_character", "A string holds an unescaped control character."
+            ) from error
         if "\0" in text:
             raise ConsentError("invalid_encoding", "The body must be UTF-8.") from error
-        raise ConsentError("invalid_json", f"Not JSON at line {error.lineno}, column {error.colno}.") from error
+        raise ConsentError(
+            "invalid_json", f"Not JSON at line {error.lineno}, column {error.colno}."
+        ) from error
     except RecursionError as error:
         raise ConsentError("json_too_deep", f"At most {MOST_DEPTH} levels are read.") from error
     if "\\u" in text or "\\b" in text or "\\f" in text or "\x7f" in text:
@@ -87,23 +104,11 @@ def parse(body: bytes) -> Any:
 
 
 def _refuse_depth(text: str) -> None:
-    depth, in_string, escaped = 0, False, False
-    for character in text:
-        if in_string:
-            if escaped:
-                escaped = False
-            elif character == "\\":
-                escaped = True
-            elif character == '"':
-                in_string = False
-        elif character == '"':
-            in_string = True
-        elif character in "[{":
-            depth += 1
-            if depth > MOST_DEPTH:
-                raise ConsentError("json_too_deep", f"At most {MOST_DEPTH} levels are read.")
-        elif character in "]}":
-            depth -= 1
+    depth = 0
+    for bracket in _BRACKET.finditer(_STRING.sub("", text)):
+        depth += 1 if bracket[0] in "[{" else -1
+        if depth > MOST_DEPTH:
+            raise ConsentError("json_too_deep", f"At most {MOST_DEPTH} levels are read.")
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -35,9 +35,7 @@ def install(app: Flask) -> None:
 
 def respond(error: Exception) -> Response:
     """The problem document of any exception."""
-    if isinstance(error, HTTPException) and not isinstance(error, ConsentError):
-        if error.code is not None and error.code < 400:
-            return Response(response=error.get_response())  # a redirect of the router
+    if isinstance(error, HTTPException):
         return _from_http(error)
     domain = error if isinstance(error, ConsentError) else translate(error)
     if domain is None:

@@ -6,6 +6,7 @@ import socket
 from pathlib import Path
 from typing import Any
 
+import click
 from gunicorn.app.base import BaseApplication
 
 from consent_service.settings import Settings, SettingsError
@@ -19,8 +20,23 @@ def serve_web(settings: Settings, *, host: str, port: int, workers: int) -> None
     Raises:
         SettingsError: the address cannot be had.
     """
-    _refuse_taken_address(host, port)
+    refuse_taken_address(host, port)
     _Server(gunicorn_settings(settings, host=host, port=port, workers=workers)).run()
+
+
+def refuse_taken_address(host: str, port: int) -> None:
+    """Returns when nobody listens there: with reuse_port the kernel would let two services share an address.
+
+    Raises:
+        SettingsError: somebody does, or it is no address of this machine.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        with socket.socket(family, socket.SOCK_STREAM) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind((host, port))
+    except OSError as error:
+        raise SettingsError(f"cannot listen on {host} port {port}: {error.strerror or error}") from error
 
 
 def gunicorn_settings(settings: Settings, *, host: str, port: int, workers: int) -> dict[str, Any]:
@@ -46,7 +62,7 @@ def gunicorn_settings(settings: Settings, *, host: str, port: int, workers: int)
         "worker_tmp_dir": str(memory) if memory.is_dir() else None,
         "accesslog": None,
         "errorlog": "-",
-        "loglevel": "info",
+        "loglevel": "warning",
         "post_worker_init": _announce,
     }
 
@@ -54,7 +70,7 @@ def gunicorn_settings(settings: Settings, *, host: str, port: int, workers: int)
 def _announce(worker: Any) -> None:
     # Once: workers are counted through, also over restarts. By now it listens and the application is loaded.
     if worker.age == 1:
-        worker.log.info("Answering at http://%s", worker.cfg.bind[0])
+        click.echo(f"consent-service: answering at http://{worker.cfg.bind[0]}", err=True)
 
 
 class _Server(BaseApplication):  # type: ignore[misc]
@@ -70,14 +86,3 @@ class _Server(BaseApplication):  # type: ignore[misc]
         from consent_service.wsgi import application
 
         return application
-
-
-def _refuse_taken_address(host: str, port: int) -> None:
-    """Says so when another server has the address: with reuse_port the kernel would let both have it."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    try:
-        with socket.socket(family, socket.SOCK_STREAM) as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            probe.bind((host, port))
-    except OSError as error:
-        raise SettingsError(f"cannot listen on {host} port {port}: {error.strerror or error}") from error

@@ -62,12 +62,13 @@ def _idempotency_key() -> str | None:
     return bare
 
 
-def _once(
-    conn: Connection, key: str, view: Callable[..., Response], arguments: dict[str, Any]
-) -> Response:
+def _once(conn: Connection, key: str, view: Callable[..., Response], arguments: dict[str, Any]) -> Response:
     scope = f"customer:{g.actor.name}" if g.actor.is_customer else f"key:{g.actor.name}"
     asked = f"{request.method} {request.path}?{request.query_string.decode('latin-1')}\n".encode()
-    request_hash = hashlib.sha256(asked + body_bytes()).digest()
+    # Keyed hashes of both: a key may name a person, and of a body that does a plain hash could be guessed.
+    service = parts().keyring.service(conn)
+    key = service.identity_hash("idempotency-key", key).hex()
+    request_hash = service.identity_hash("request", hashlib.sha256(asked + body_bytes()).hexdigest())
     if not keys.try_idempotency_lock(conn, scope, key):
         raise ConsentError(
             "idempotency_in_progress", "The same request is still running.", headers={"Retry-After": "1"}
@@ -92,7 +93,8 @@ def _once(
 
 def _run(conn: Connection, view: Callable[..., Response], arguments: dict[str, Any]) -> Response:
     try:
-        with conn.transaction():  # a savepoint: a decided refusal rolls back to here and is stored all the same
+        # A savepoint: a decided refusal rolls back to here and is stored all the same.
+        with conn.transaction():
             return view(conn, **arguments)
     except ConsentError as error:
         if error.status != 409:

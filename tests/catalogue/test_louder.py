@@ -169,15 +169,11 @@ QUIETER: list[tuple[str, Change]] = [
     ("fewer contacts", both(level(2, per="P8D"))),
     (
         "an open level capped",
-        lambda d: d["levels"].__setitem__(
-            3, {"name": "everything", "mode": "capped", "contacts": 9, "per": "P1D"}
-        ),
+        lambda d: d["levels"].__setitem__(3, {"name": "everything", "mode": "capped", "contacts": 9, "per": "P1D"}),
     ),
     (
         "a level between",
-        lambda d: d["levels"].insert(
-            2, {"name": "fortnightly", "mode": "capped", "contacts": 1, "per": "P14D"}
-        ),
+        lambda d: d["levels"].insert(2, {"name": "fortnightly", "mode": "capped", "contacts": 1, "per": "P14D"}),
     ),
     ("a louder level at the end", lambda d: d["levels"].append({"name": "more", "mode": "open"})),
     ("a level that nobody is at removed", lambda d: d["levels"].pop(3)),
@@ -200,9 +196,7 @@ QUIETER: list[tuple[str, Change]] = [
     ("a consent that ends now", topic("news", consent_lasts="P9999D")),
     (
         "a policy more",
-        lambda d: d["policies"].append(
-            {"name": "p", "channel": "sms", "topic": "news", "contacts": 1, "per": "P1D"}
-        ),
+        lambda d: d["policies"].append({"name": "p", "channel": "sms", "topic": "news", "contacts": 1, "per": "P1D"}),
     ),
     ("a tighter policy", both(policy(contacts=3), policy(per="P8D"))),
     ("a policy renamed", policy(name="ceiling")),
@@ -257,9 +251,7 @@ def test_a_policy_may_go_with_all_that_it_governs(gone: Change) -> None:
 
 
 def test_a_policy_may_not_go_with_its_topic_while_a_child_stays() -> None:
-    gone = both(
-        lambda d: d["topics"].pop("offers"), topic("offers/wine", basis="consent"), drop("policies", 0)
-    )
+    gone = both(lambda d: d["topics"].pop("offers"), topic("offers/wine", basis="consent"), drop("policies", 0))
     pointers = {one.pointer for one in judge(*before_and_after(gone, NARROW))}
     assert "/policies" in pointers
 
@@ -298,6 +290,7 @@ def test_a_new_topic_is_louder_when_a_dial_grants_it(dials: list[tuple[str, str,
         ([("*", "*", "everything")], False),
         ([("*", "offers", "silent")], False),
         ([("*", "gone", "monthly")], False),
+        ([("*", "offers", "a level that is gone")], True),
     ],
 )
 def test_a_new_channel_is_louder_when_a_dial_grants_something_on_it(
@@ -305,6 +298,20 @@ def test_a_new_channel_is_louder_when_a_dial_grants_something_on_it(
 ) -> None:
     old, new = before_and_after(channel("push", identifier="loyalty"), CONSENT_ONLY)
     assert bool(judge(old, new, dialled(*dials))) is louder
+
+
+@pytest.mark.parametrize(
+    ("entry", "louder"),
+    [
+        ({"basis": "contract"}, True),
+        ({"basis": "legitimate_interest", "default_level": "monthly"}, True),
+        ({"basis": "legitimate_interest", "default_level": "silent"}, False),
+        ({"basis": "consent"}, False),
+    ],
+)
+def test_a_new_channel_is_louder_when_a_topic_needs_no_dial_on_it(entry: dict[str, str], louder: bool) -> None:
+    old, new = before_and_after(channel("push", identifier="loyalty"), lambda d: d.update(topics={"parcels": entry}))
+    assert bool(judge(old, new)) is louder
 
 
 def test_what_comes_back_is_louder() -> None:

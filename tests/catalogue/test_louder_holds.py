@@ -126,7 +126,7 @@ def _with_retired(old: rules.Catalogue, new: rules.Catalogue) -> rules.Catalogue
     return replace(new, topics={**old.topics, **new.topics})
 
 
-@settings(max_examples=400)
+@settings(max_examples=400, deadline=None)
 @given(changed_worlds())
 def test_what_is_not_called_louder_lets_nothing_more_through(changed: tuple[World, Document]) -> None:
     world, document = changed

@@ -403,11 +403,7 @@ def test_the_shipped_example_is_sound_and_speaks_four_languages() -> None:
 
     data = files("consent_service.catalogue").joinpath("example.yaml").read_bytes()
     catalogue = read_yaml(data).catalogue()
-    labels = [
-        one.label
-        for part in (catalogue.levels, catalogue.channels, catalogue.topics)
-        for one in part.values()
-    ]
+    labels = [one.label for part in (catalogue.levels, catalogue.channels, catalogue.topics) for one in part.values()]
     benefits = [topic.benefit for topic in catalogue.topics.values() if topic.benefit]
     texts = [notice.text for notice in catalogue.notices.values()]
     assert {frozenset(one) for one in (*labels, *benefits, *texts)} == {frozenset({"en", "de", "fr", "ar"})}

@@ -1,7 +1,7 @@
 """Generated requests, sound and broken ones: the service answers as openapi.yaml says, never 5xx.
 
 Bounded and without chance: the same requests in every run. A failure prints the request as a curl command.
-The requests go through WSGI to the whole application on a real database, each with a key of a role that may call
+Requests go through WSGI to the whole application on a real database, each with a key of a role that may call
 the operation; sound ones are pointed at customers, permits and names that there are, so that they get past
 the door.
 """
@@ -15,6 +15,7 @@ from copy import deepcopy
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import unquote
+from zlib import crc32
 
 import pytest
 import schemathesis
@@ -33,8 +34,16 @@ QUIET = list(HealthCheck)
 # A sound body may still name a level that there is not, or hold a control character: 400 and 422 are right.
 SOUND_STATUSES = ["2xx", "400", "401", "403", "404", "409", "412", "422"]
 BROKEN_STATUSES = ["400", "401", "403", "404", "405", "409", "412", "413", "415", "422"]
+# To another method these are `/v1/permits/{permit_id}` and `/v1/customers/{customer_id}`, with an id that nobody
+# has. And in a batch a broken row is an error on its row: the answer is 200.
+PATHS_UNDER_AN_ID = {
+    "/v1/permits/batch",
+    "/v1/permits/use-batch",
+    "/v1/permits/release-batch",
+    "/v1/customers/lookup",
+}
 CONFIG = {
-    "generation": {"max-examples": EXAMPLES_PER_OPERATION, "deterministic": True},
+    "generation": {"with-security-parameters": False},
     "checks": {
         "positive_data_acceptance": {"expected-statuses": SOUND_STATUSES},
         "negative_data_rejection": {"expected-statuses": BROKEN_STATUSES},
@@ -55,12 +64,6 @@ def api(module_database: TestDatabase) -> Iterator[Api]:
 schema = schemathesis.openapi.from_path(DOCUMENT, config=SchemathesisConfig.from_dict(CONFIG))
 
 
-@pytest.fixture(autouse=True)
-def schema_goes_to_the_app(api: Api) -> None:
-    """Requests go through WSGI, without a server."""
-    schema.app = api.app
-
-
 @schema.parametrize()
 @settings(
     max_examples=EXAMPLES_PER_OPERATION,
@@ -72,37 +75,44 @@ def schema_goes_to_the_app(api: Api) -> None:
 )
 def test_generated_requests_are_answered_as_documented(api: Api, case: Case) -> None:
     """Status, headers, media type, body and code, and broken requests are refused."""
-    if is_sound(case):
+    case.operation.schema.app = api.app  # requests go through WSGI, without a server
+    # Of sound requests every fourth goes as it was generated: which ones, the request itself decides.
+    if is_sound(case) and number_of(case) // 4 % 4:
         point_at_what_there_is(api, case)
-    case.call_and_validate(headers=authorization(api, case), additional_checks=[answers_as_documented])
-
-
-@pytest.mark.parametrize("name", sorted(document()["components"]["schemas"]["Role"]["enum"]))
-def test_every_role_is_generated_for(name: str) -> None:
-    """No role's operations are left out by `authorization`."""
-    roles = {role_for(one["x-roles"]) for item in document()["paths"].values() for one in item.values()
-             if isinstance(one, dict) and one.get("x-roles")}  # fmt: skip
-    assert name in roles | {"auditor"}
+    case.call_and_validate(
+        headers=authorization(api, case),
+        additional_checks=[answers_as_documented],
+        excluded_checks=checks_that_do_not_apply(case),
+        app=api.app,
+    )
 
 
 def test_links_can_be_walked(api: Api) -> None:
     """From a new customer to their dials, from a permit to its use: along the document's links."""
 
-    class Walk(schema.as_state_machine()):
+    schema.app = api.app
+
+    class Walk(schema.as_state_machine()):  # type: ignore[misc]
         """A walk along links, each step with a key that may take it."""
 
         def get_call_kwargs(self, case: Case) -> dict[str, Any]:
             """What every call is made with."""
             if is_sound(case) and not case.path_parameters:
                 point_at_what_there_is(api, case)
-            return {"headers": authorization(api, case)}
+            return {"headers": authorization(api, case), "app": api.app}
 
         def validate_response(self, response: Any, case: Case, **options: Any) -> None:
             """As documented, too."""
-            super().validate_response(response, case, additional_checks=[answers_as_documented], **options)
+            case.validate_response(
+                response,
+                headers=authorization(api, case),
+                additional_checks=[answers_as_documented],
+                transport_kwargs=options,
+                recorder=self.recorder,
+            )
 
     walk: type[APIStateMachine] = Walk
-    walk.run(  # type: ignore[no-untyped-call]
+    walk.run(
         settings=settings(
             max_examples=WALKS,
             stateful_step_count=STEPS_PER_WALK,
@@ -120,15 +130,25 @@ def is_sound(case: Case) -> bool:
     return case.meta is not None and case.meta.generation.mode.is_positive
 
 
-def role_for(roles: list[str]) -> str:
-    """The role that a request is made in: the narrowest that may."""
-    return next(role for role in ("campaign", "desk", "auditor", "admin") if role in roles)
+def number_of(case: Case) -> int:
+    """A number that the request itself decides, the same in every run."""
+    return crc32(f"{case.method} {case.path}{case.query!r}{case.body!r}".encode())
 
 
 def authorization(api: Api, case: Case) -> dict[str, str]:
-    """The header with a key of a role that may call this; none where none is needed."""
-    roles = case.operation.definition.raw["x-roles"]
-    return {"Authorization": f"Bearer {api.keys[role_for(roles)]}"} if roles else {}
+    """The header with a key of one of the roles that may call this; none where none is needed."""
+    roles = [role for role in case.operation.definition.raw["x-roles"] if role in api.keys]
+    return {"Authorization": f"Bearer {api.keys[roles[number_of(case) % len(roles)]]}"} if roles else {}
+
+
+def checks_that_do_not_apply(case: Case) -> list[Any]:
+    """Where the contract knows better than the check."""
+    names = []
+    if case.path in PATHS_UNDER_AN_ID:
+        names += ["unsupported_method", "allow_header_conformance"]
+    if "RowError" in str(case.operation.definition.raw["responses"]):
+        names.append("negative_data_rejection")
+    return schemathesis.checks.CHECKS.get_by_names(names)
 
 
 @schemathesis.check
@@ -146,10 +166,7 @@ def answers_as_documented(ctx: schemathesis.CheckContext, response: Any, case: C
 
 
 def point_at_what_there_is(api: Api, case: Case) -> None:
-    """Puts real customers, permits, names and times in the place of made-up ones, three times of four."""
-    turn = next(numbers)
-    if turn % 4 == 0:
-        return  # as generated
+    """Puts real customers, permits, names and times in the place of made-up ones."""
     path = dict(case.path_parameters or {})
     if "customer_id" in path:
         path["customer_id"] = new_customer(api)
@@ -159,7 +176,7 @@ def point_at_what_there_is(api: Api, case: Case) -> None:
         path["suppression_id"] = new_suppression(api)
     if path:
         case.path_parameters = path
-    if isinstance(case.body, dict) and turn % 4 != 1:
+    if isinstance(case.body, dict):
         case.body = real(api, deepcopy(case.body))
 
 

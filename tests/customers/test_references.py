@@ -16,11 +16,21 @@ from consent_service.errors import ConsentError
 
 SAME = [
     ("email:ben@x.com", "email:Ben@X.com", "email: ben@x.com ", " email:ben@x.com", "email:ben@X.COM"),
-    ("email:ben@xn--exmple-cua.com", "email:ben@exämple.com", "email:BEN@EXÄMPLE.com", "email:ben@XN--EXMPLE-CUA.COM"),
+    (
+        "email:ben@xn--exmple-cua.com",
+        "email:ben@exämple.com",
+        "email:BEN@EXÄMPLE.com",
+        "email:ben@XN--EXMPLE-CUA.COM",
+    ),
     ("email:josé@x.com", "email:" + unicodedata.normalize("NFD", "josé@x.com"), "email:JOSÉ@x.com"),
     ("email:ben@xn--exmple-cua.com", "email:" + unicodedata.normalize("NFD", "ben@exämple.com")),
     ("email:οδοσ.α@x.gr", "email:ΟΔΟΣ.Α@x.gr", "email:οδος.α@x.gr"),
-    ("phone:+442071838750", "phone:+44 20 7183 8750", "phone:+44 (0)20 7183-8750", "phone: +44.20.7183.8750 "),
+    (
+        "phone:+442071838750",
+        "phone:+44 20 7183 8750",
+        "phone:+44 (0)20 7183-8750",
+        "phone: +44.20.7183.8750 ",
+    ),
     ("phone:+447700900123", "phone:+44 7700 900123"),
     ("postal:1 Café Row", "postal:" + unicodedata.normalize("NFD", "1 Café Row"), "postal:  1 Café Row  "),
     ("loyalty:634004", "loyalty: 634004"),
@@ -36,7 +46,7 @@ DIFFERENT = [
 ILL_FORMED = [
     "",
     "ann@example.com",
-    ":ann@example.com",
+    ":bob@example.org",
     "email:",
     "email:ann",
     "email:ann@localhost",
@@ -107,7 +117,9 @@ def test_an_ill_formed_reference_is_refused_without_quoting_it(text: object) -> 
     assert len(value) < 4 or value not in str(refused.value)
 
 
-@pytest.mark.parametrize("domain", ["x.test", "x.invalid", "x.example", "example.com", "x.local", "x.localhost"])
+@pytest.mark.parametrize(
+    "domain", ["x.test", "x.invalid", "x.example", "example.com", "x.local", "x.localhost"]
+)
 def test_domains_kept_for_tests_are_names_like_others(domain: str) -> None:
     assert parse_reference(f"email:Ann@{domain.upper()}").value == f"ann@{domain}"
 
@@ -124,14 +136,17 @@ def test_a_reference_does_not_show_its_value_in_a_traceback() -> None:
 
 ascii_addresses = st.builds(
     "{}@{}".format,
-    st.text("aAzZ09.-+_!#$%&'*/=?^`{|}~\" ,;:<>()[]\\@\x00\t\n", max_size=12) | st.text("abcD.+-", max_size=260),
+    st.text("aAzZ09.-+_!#$%&'*/=?^`{|}~\" ,;:<>()[]\\@\x00\t\n", max_size=12)
+    | st.text("abcD.+-", max_size=260),
     st.text("aAzZ09.-_ [:]xnXN\n", max_size=20)
     | st.lists(st.text("abXn0-", min_size=1, max_size=70), min_size=1, max_size=5).map(".".join)
-    | st.sampled_from(["example.com", "x.test", "test", "localhost", "a.c0m", "xn--a.com", "ab--cd.com", "1.2.3.4"]),
+    | st.sampled_from(
+        ["example.com", "x.test", "test", "localhost", "a.c0m", "xn--a.com", "ab--cd.com", "1.2.3.4"]
+    ),
 )
 
 
-@settings(max_examples=3000, deadline=None)
+@settings(max_examples=800, deadline=None)
 @given(ascii_addresses | st.emails() | st.text(max_size=30))
 @example("a@" + ".".join(["b" * 63] * 3) + ".com")
 @example("a" * 64 + "@" + ".".join(["b" * 61] * 3) + ".co")
@@ -152,7 +167,7 @@ def test_the_short_path_is_taken_by_plain_addresses(monkeypatch: pytest.MonkeyPa
         assert normal_email(plain) == plain.lower()
 
 
-@settings(max_examples=1000, deadline=None)
+@settings(max_examples=300, deadline=None)
 @given(st.sampled_from(["email", "phone", "postal", "loyalty"]), st.text(max_size=40) | st.emails())
 def test_a_normal_form_is_its_own_normal_form(kind: str, value: str) -> None:
     try:
@@ -170,8 +185,10 @@ def test_an_id_for_urls_leads_back_to_both_ids(customer_id: object, own_id: obje
     assert decode_id(text) == (customer_id, own_id)
 
 
-@settings(max_examples=500)
-@given(st.text("ABCabc019-_=+/ \n", min_size=40, max_size=45) | st.text(max_size=50) | st.none() | st.integers())
+@settings(max_examples=200)
+@given(
+    st.text("ABCabc019-_=+/ \n", min_size=40, max_size=45) | st.text(max_size=50) | st.none() | st.integers()
+)
 @example("A" * 42 + "B")
 def test_only_the_canonical_form_of_an_id_is_read(text: object) -> None:
     found = decode_id(text)

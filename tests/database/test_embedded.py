@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pwd
 import shutil
 import signal
 import stat
@@ -12,6 +13,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import psycopg
@@ -24,6 +26,8 @@ from consent_service.processes import Account, Capability, bound_to_us
 from tests.support.cluster import DEBIAN_15, clean_environment
 
 SIZING = Sizing(connections=20, shared_buffers_bytes=32 * MEGABYTE)
+# For tests that make a cluster of their own and kill nothing.
+QUICK = replace(SIZING, durable=False)
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
 
 # Owns the server, says its postmaster's number, and waits to be killed.
@@ -39,20 +43,31 @@ with EmbeddedServer(Path(sys.argv[1]), sizing=sizing).owning() as server:
 
 
 @pytest.fixture
-def data_dir() -> Iterator[Path]:
+def new_dir() -> Iterator[Path]:
+    """A path for a data directory that is not there yet."""
     folder = Path(tempfile.mkdtemp(prefix="consent-embedded-"))
     folder.chmod(0o711)
     yield folder / "data"
     shutil.rmtree(folder, ignore_errors=True)
 
 
-def embedded(data_dir: Path, pg_bin: Path | None = None) -> EmbeddedServer:
-    return EmbeddedServer(data_dir, pg_bin=pg_bin, sizing=SIZING)
+@pytest.fixture(scope="module")
+def data_dir() -> Iterator[Path]:
+    """One data directory for most tests, as initdb takes seconds: whatever a test did, the next starts."""
+    folder = Path(tempfile.mkdtemp(prefix="consent-embedded-"))
+    folder.chmod(0o711)
+    yield folder / "data"
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def embedded(data_dir: Path, pg_bin: Path | None = None, sizing: Sizing = SIZING) -> EmbeddedServer:
+    return EmbeddedServer(data_dir, pg_bin=pg_bin, sizing=sizing)
 
 
 def write(server: EmbeddedServer) -> None:
     with psycopg.connect(server.owner_url, autocommit=True) as conn:
-        conn.execute("CREATE TABLE IF NOT EXISTS kept (word text)")
+        conn.execute("DROP TABLE IF EXISTS kept")
+        conn.execute("CREATE TABLE kept (word text)")
         conn.execute("INSERT INTO kept VALUES ('row')")
 
 
@@ -102,10 +117,10 @@ def end(process: subprocess.Popen[str]) -> None:
 
 
 @pytest.mark.parametrize("pg_bin", [None, DEBIAN_15], ids=["wheel", "debian15"])
-def test_rows_survive_a_stop(data_dir: Path, pg_bin: Path | None) -> None:
+def test_rows_survive_a_stop(new_dir: Path, pg_bin: Path | None) -> None:
     if pg_bin is not None and not (pg_bin / "postgres").exists():
         pytest.skip(f"no PostgreSQL in {pg_bin}")
-    with embedded(data_dir, pg_bin).running() as server:
+    with embedded(new_dir, pg_bin, QUICK).running() as server:
         write(server)
         with psycopg.connect(server.service_url) as conn:
             assert conn.execute(
@@ -114,7 +129,7 @@ def test_rows_survive_a_stop(data_dir: Path, pg_bin: Path | None) -> None:
                 "consent_service",
                 False,
             )
-    with embedded(data_dir, pg_bin).running() as server:
+    with embedded(new_dir, pg_bin, QUICK).running() as server:
         assert rows(server) == 1
 
 
@@ -314,15 +329,15 @@ def test_serve_gives_up_with_the_owners_number(data_dir: Path, monkeypatch: pyte
         end(owner)
 
 
-def test_data_of_another_major_version_is_not_passed_over(data_dir: Path) -> None:
-    (data_dir / "postgres-14").mkdir(parents=True)
-    with pytest.raises(EmbeddedServerError, match="postgres-14"), embedded(data_dir).running():
+def test_data_of_another_major_version_is_not_passed_over(new_dir: Path) -> None:
+    (new_dir / "postgres-14").mkdir(parents=True)
+    with pytest.raises(EmbeddedServerError, match="postgres-14"), embedded(new_dir).running():
         pass
 
 
-def test_a_half_made_cluster_is_never_used(data_dir: Path) -> None:
-    server = embedded(data_dir)
-    draft = data_dir / f"{server.data.name}.new"
+def test_a_half_made_cluster_is_never_used(new_dir: Path) -> None:
+    server = embedded(new_dir, sizing=QUICK)
+    draft = new_dir / f"{server.data.name}.new"
     draft.mkdir(parents=True)
     (draft / "PG_VERSION").write_text(str(server.programs.major))
     with server.running():
@@ -333,9 +348,17 @@ def test_a_half_made_cluster_is_never_used(data_dir: Path) -> None:
 def test_what_does_not_start_is_said_in_one_line(data_dir: Path) -> None:
     with embedded(data_dir).running() as server:
         pass
-    (server.data / "postgresql.auto.conf").write_text("shared_buffers = 'many'\n")
-    with pytest.raises(EmbeddedServerError, match="shared_buffers") as refused, embedded(data_dir).running():
-        pass
+    settings = server.data / "postgresql.auto.conf"
+    before = settings.read_text()
+    settings.write_text("shared_buffers = 'many'\n")
+    try:
+        with (
+            pytest.raises(EmbeddedServerError, match="shared_buffers") as refused,
+            embedded(data_dir).running(),
+        ):
+            pass
+    finally:
+        settings.write_text(before)
     assert "\n" not in str(refused.value)
 
 
@@ -344,27 +367,27 @@ def test_named_programs_that_are_not_there_are_refused(tmp_path: Path) -> None:
         EmbeddedServer(tmp_path / "data", pg_bin=tmp_path)
 
 
-def test_a_long_path_gets_its_socket_elsewhere(data_dir: Path) -> None:
-    deep = data_dir / ("long" * 30)
-    with embedded(deep).running() as server:
+def test_a_long_path_gets_its_socket_elsewhere(new_dir: Path) -> None:
+    deep = new_dir / ("long" * 30)
+    with embedded(deep, sizing=QUICK).running() as server:
         write(server)
         with psycopg.connect(server.owner_url) as conn:
             folder = Path(conn.info.host)
         assert stat.S_IMODE(folder.stat().st_mode) == 0o700
-        with embedded(deep).running() as guest:
+        with embedded(deep, sizing=QUICK).running() as guest:
             assert rows(guest) == 1
     assert not folder.exists()
 
 
-def test_a_path_with_signs_that_files_of_settings_quote(data_dir: Path) -> None:
-    with embedded(data_dir / 'it\'s, "so" \\ 50% é').running() as server:
+def test_a_path_with_signs_that_files_of_settings_quote(new_dir: Path) -> None:
+    with embedded(new_dir / 'it\'s, "so" \\ 50% é').running() as server:
         write(server)
         assert rows(server) == 1
 
 
 @as_root
-def test_a_socket_folder_of_somebody_else_is_refused(data_dir: Path) -> None:
-    server = embedded(data_dir / ("long" * 30))
+def test_a_socket_folder_of_somebody_else_is_refused(new_dir: Path) -> None:
+    server = embedded(new_dir / ("long" * 30))
     folder = server._socket_folder
     folder.mkdir(mode=0o700)
     try:
@@ -379,13 +402,13 @@ def test_a_socket_folder_of_somebody_else_is_refused(data_dir: Path) -> None:
 def test_folders_of_root_are_reached_without_being_opened(data_dir: Path) -> None:
     data_dir.parent.chmod(0o700)
     with embedded(data_dir).running() as server:
-        write(server)
         assert server._account is not None
         assert server._account.capability == Capability.DAC_READ_SEARCH
         status = Path(f"/proc/{postmaster(server)}/status").read_text()
         assert f"Uid:\t{server._account.uid}\t" in status
         assert f"CapEff:\t{1 << Capability.DAC_READ_SEARCH:016x}" in status
     assert stat.S_IMODE(data_dir.parent.stat().st_mode) == 0o700
+    data_dir.parent.chmod(0o711)
 
 
 @as_root
@@ -399,13 +422,14 @@ def test_no_capability_is_kept_where_none_is_needed(data_dir: Path) -> None:
 
 
 @as_root
-def test_an_ordinary_user_runs_it_as_himself(data_dir: Path) -> None:
-    uid = gid = 54321  # an account without a name, as in many containers
-    os.chown(data_dir.parent, uid, gid)
-    program = OWNER_PROGRAM.replace("time.sleep", "assert __import__('os').getuid() == 54321; time.sleep")
+def test_an_ordinary_user_runs_it_as_himself(new_dir: Path) -> None:
+    user = pwd.getpwnam("daemon")
+    uid, gid = user.pw_uid, user.pw_gid
+    os.chown(new_dir.parent, uid, gid)
+    program = OWNER_PROGRAM.replace("time.sleep", f"assert __import__('os').getuid() == {uid}; time.sleep")
     # The interpreter of the tests may lie in root's folders: hence the capability, for the test alone.
     done = subprocess.run(
-        [sys.executable, "-c", program, str(data_dir), "0"],
+        [sys.executable, "-c", program, str(new_dir), "0"],
         cwd="/",
         env=clean_environment() | {"PYTHONPATH": str(Path(embedded_module.__file__).parents[2])},
         preexec_fn=bound_to_us(Account(uid, gid, Capability.DAC_READ_SEARCH), signal.SIGKILL),
@@ -413,15 +437,16 @@ def test_an_ordinary_user_runs_it_as_himself(data_dir: Path) -> None:
         text=True,
     )
     assert done.returncode == 0, done.stderr
-    assert (data_dir / "postgres.log").stat().st_uid == uid
+    assert (new_dir / "postgres.log").stat().st_uid == uid
     # Root takes over the data of the account that made them.
-    with embedded(data_dir).running() as server:
+    with embedded(new_dir).running() as server:
         assert server.data.stat().st_uid == uid
 
 
 def test_the_log_holds_nothing_that_customers_said(data_dir: Path) -> None:
     with embedded(data_dir).running() as server:
         with psycopg.connect(server.owner_url, autocommit=True) as conn:
+            conn.execute("DROP TABLE IF EXISTS person")
             conn.execute("CREATE TABLE person (name text PRIMARY KEY)")
             conn.execute("INSERT INTO person VALUES (%s)", ["ann@example.com"])
             for statement in (

@@ -74,7 +74,14 @@ def from_sql(decision: object) -> tuple[object, ...]:
         (one["kind"], one["channel"], one["topic"], one["level"] or "", one["used"], one["room"])
         for one in decision.governed_by or ()
     )
-    return (decision.allowed, decision.reason, decision.level, decision.remaining, decision.next_allowed_at, governing)
+    return (
+        decision.allowed,
+        decision.reason,
+        decision.level,
+        decision.remaining,
+        decision.next_allowed_at,
+        governing,
+    )
 
 
 @seed(SEED)
@@ -82,7 +89,11 @@ def from_sql(decision: object) -> tuple[object, ...]:
     max_examples=EXAMPLES,
     deadline=None,
     database=None,
-    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow, HealthCheck.data_too_large],
+    suppress_health_check=[
+        HealthCheck.function_scoped_fixture,
+        HealthCheck.too_slow,
+        HealthCheck.data_too_large,
+    ],
 )
 @given(world=worlds())
 def test_sql_and_rules_answer_alike(conn: psycopg.Connection[dict[str, object]], world: World) -> None:

@@ -115,7 +115,9 @@ class Api:
 
     def check(self, customer: str, channel: str, topic: str, **fields: Any) -> dict[str, Any]:
         """The decision of a single check."""
-        answer = self.post("/v1/permissions/check", {"customer": customer, "channel": channel, "topic": topic, **fields})
+        answer = self.post(
+            "/v1/permissions/check", {"customer": customer, "channel": channel, "topic": topic, **fields}
+        )
         assert answer.status_code == 200, answer.get_data(as_text=True)
         found: dict[str, Any] = answer.json
         return found

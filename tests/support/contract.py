@@ -11,14 +11,13 @@ import json
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import datetime
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import yaml
 from flask.testing import FlaskClient
-from jsonschema import Draft202012Validator, FormatChecker  # type: ignore[import-untyped]
+from jsonschema_rs import Draft202012Validator, ValidationError
 from werkzeug.datastructures import Headers
 from werkzeug.test import TestResponse
 
@@ -30,7 +29,8 @@ PROBLEM = "application/problem+json"
 CODE_IN_TEXT = re.compile(r"`([a-z_]+)`")
 # Files of the page at /docs: they are no calls.
 UNDOCUMENTED_PATHS = re.compile(r"/docs/[^/]+")
-_formats = FormatChecker(formats=["uuid"])
+# The C loader reads the document in a tenth of the time.
+_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 Json = Any
 
@@ -42,7 +42,7 @@ class BrokenContractError(AssertionError):
 @cache
 def document() -> dict[str, Json]:
     """openapi.yaml, read once; not to be changed."""
-    read: dict[str, Json] = yaml.safe_load(DOCUMENT.read_text(encoding="utf-8"))
+    read: dict[str, Json] = yaml.load(DOCUMENT.read_bytes(), Loader=_LOADER)  # noqa: S506 - a safe loader
     return read
 
 
@@ -189,13 +189,20 @@ def _validate_router_error(where: str, path: str, answer: Answer) -> None:
     if answer.mimetype != PROBLEM:
         raise BrokenContractError(f"{where}: {answer.mimetype} is no problem document")
     body = _json(where, answer)
-    schema = {"$ref": "#/components/schemas/Problem", "components": document()["components"]}
-    _complain(where, Draft202012Validator(schema).iter_errors(body))
+    _complain(where, _problem_validator().iter_errors(body))
     _validate_problem(where, body, answer.status)
     if body["code"] != expected:
         raise BrokenContractError(f"{where}: the code is {body['code']}, not {expected}")
     if expected == "method_not_allowed" and not answer.headers.get("Allow"):
         raise BrokenContractError(f"{where}: there is no Allow header")
+
+
+@cache
+def _problem_validator() -> Draft202012Validator:
+    return Draft202012Validator(
+        {"$ref": "#/components/schemas/Problem", "components": {"schemas": _closed_components()}},
+        validate_formats=True,
+    )
 
 
 def _validate_problem(where: str, body: Mapping[str, Json], status: int) -> None:
@@ -224,8 +231,8 @@ def _json(where: str, answer: Answer) -> Json:
         raise BrokenContractError(f"{where}: the body is not JSON: {answer.content[:500]!r}") from error
 
 
-def _complain(where: str, errors: Iterator[Json]) -> None:
-    found = [f"{error.json_path}: {error.message}" for error in errors]
+def _complain(where: str, errors: Iterator[ValidationError]) -> None:
+    found = [f"{'/'.join(map(str, error.instance_path))}: {error.message}" for error in errors]
     if found:
         raise BrokenContractError(f"{where}: " + "; ".join(found)[:3000])
 
@@ -235,7 +242,7 @@ def _validator(path: str, method: str, status: int, mimetype: str) -> Draft20201
     operation = next(one for one in operations() if (one.path, one.method) == (path, method))
     schema = operation.responses[status]["content"][mimetype]["schema"]
     return Draft202012Validator(
-        {**_closed(schema), "components": {"schemas": _closed_components()}}, format_checker=_formats
+        {**_closed(schema), "components": {"schemas": _closed_components()}}, validate_formats=True
     )
 
 
@@ -270,11 +277,6 @@ def _names_its_fields(schema: Mapping[str, Json]) -> bool:
     if "$ref" in schema:
         return _names_its_fields(follow(schema))
     return "properties" in schema or any(_names_its_fields(part) for part in schema.get("allOf", ()))
-
-
-@_formats.checks("date-time", raises=ValueError)  # type: ignore[untyped-decorator]
-def _is_a_time(value: object) -> bool:
-    return not isinstance(value, str) or datetime.fromisoformat(value).tzinfo is not None
 
 
 class ContractClient(FlaskClient):

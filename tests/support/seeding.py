@@ -39,12 +39,23 @@ def put_customer(conn: Connection, catalogue: Catalogue, customer: Customer) -> 
     )
     for kind, value in customer.identifiers:
         conn.execute(
-            "INSERT INTO identifier VALUES (%s, %s, %s, '', %s)", [one, kind, value_hash(kind, value), LONG_AGO]
+            "INSERT INTO identifier VALUES (%s, %s, %s, '', %s)",
+            [one, kind, value_hash(kind, value), LONG_AGO],
         )
     for dial in customer.dials:
         conn.execute(
             "INSERT INTO dial VALUES (%s, %s, %s, %s, %s, %s, %s, %s, 'web', 'customer', %s)",
-            [one, dial.channel, dial.topic, dial.level, LONG_AGO, LONG_AGO, LONG_AGO, dial.expires_at, NO_EVENT],
+            [
+                one,
+                dial.channel,
+                dial.topic,
+                dial.level,
+                LONG_AGO,
+                LONG_AGO,
+                LONG_AGO,
+                dial.expires_at,
+                NO_EVENT,
+            ],
         )
     for pause in customer.pauses:
         conn.execute(
@@ -59,7 +70,15 @@ def put_customer(conn: Connection, catalogue: Catalogue, customer: Customer) -> 
     for point in customer.point_suppressions:
         conn.execute(
             "INSERT INTO point_suppression VALUES (%s, %s, %s, %s, %s, %s, 'desk', %s)",
-            [point.point[0], value_hash(*point.point), uuid4(), point.channel, point.kind, LONG_AGO, NO_EVENT],
+            [
+                point.point[0],
+                value_hash(*point.point),
+                uuid4(),
+                point.channel,
+                point.kind,
+                LONG_AGO,
+                NO_EVENT,
+            ],
         )
     _put_ledger(conn, catalogue, customer, one)
     return one

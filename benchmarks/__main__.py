@@ -1,0 +1,5 @@
+"""All benchmarks, by `make bench`."""
+
+from benchmarks.checks import main
+
+main()

@@ -1,0 +1,17 @@
+"""The service that the tests of this folder besiege, and what they say at the end."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.concurrency.crowd import Stage, stage
+from tests.support.cluster import Cluster
+
+
+@pytest.fixture(scope="package", name="crowded")
+def crowded_service(cluster: Cluster) -> Iterator[Stage]:
+    """A service with two workers, each with room for many requests at once at the lock."""
+    with stage(cluster, CONSENT_WEB_THREADS="16") as made:
+        yield made
