@@ -12,6 +12,9 @@ export SSL_CERT_FILE := $(PIP_CERT)
 endif
 endif
 
+# The first start of a new .venv would compile everything in each process, and keep nothing.
+unexport PYTHONDONTWRITEBYTECODE
+
 # uv is several times faster; pip knows settings (a mirror in pip.conf) that uv does not read.
 define install
 $(BIN)/uv pip install --quiet --python $(BIN)/python -c constraints.txt -e '$(1)' \
@@ -34,7 +37,9 @@ check: $(VENV)/.installed-test
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/deptry .
+	$(BIN)/python -c 'import configparser as c; p = c.ConfigParser(); p.read("setup.cfg"); \
+	  print(p["options"]["install_requires"].strip())' > $(VENV)/requirements.txt
+	$(BIN)/deptry . --requirements-files $(VENV)/requirements.txt
 	$(BIN)/squawk --config .squawk.toml migrations/*.sql
 
 format: $(VENV)/.installed-test

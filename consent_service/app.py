@@ -7,17 +7,19 @@ from uuid import uuid4
 
 from flask import Flask, Response, g, request
 
-from consent_service.catalogue import api as catalogue
-from consent_service.customers import api as customers
-from consent_service.customers import suppressions_api as suppressions
+from consent_service.catalogue.api import blueprint as catalogue
+from consent_service.customers.api import blueprint as customers
+from consent_service.customers.suppressions_api import blueprint as suppressions
 from consent_service.database import Database
-from consent_service.dials import api as dials
-from consent_service.history import api as history
+from consent_service.dials.api import blueprint as dials
+from consent_service.history.api import blueprint as history
 from consent_service.keyring.service import Keyring
-from consent_service.keys import api as keys
-from consent_service.permissions import api as permissions
+from consent_service.keys.api import blueprint as keys
+from consent_service.permissions.api import blueprint as permissions
 from consent_service.settings import Settings
-from consent_service.web import auth, docs, health, problems
+from consent_service.web import auth, problems
+from consent_service.web.docs import blueprint as docs
+from consent_service.web.health import blueprint as health
 from consent_service.web.parts import Parts
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
@@ -47,7 +49,7 @@ def create_app(settings: Settings, database_url: str) -> Flask:
     auth.install(app)
     problems.install(app)
     for part in (health, docs, catalogue, keys, customers, suppressions, dials, permissions, history):
-        app.register_blueprint(part.blueprint)
+        app.register_blueprint(part)
     return app
 
 

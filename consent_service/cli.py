@@ -15,7 +15,7 @@ from consent_service import __version__
 from consent_service.catalogue.commands import catalogue
 from consent_service.database import migrate as migrations
 from consent_service.database.embedded import EmbeddedServerError
-from consent_service.database.opening import open_database
+from consent_service.database.opening import OpeningError, open_database
 from consent_service.dials.commands import dials
 from consent_service.errors import ConsentError
 from consent_service.keyring.commands import secret
@@ -120,7 +120,7 @@ def run(arguments: list[str]) -> int:
         return error.exit_code
     except SettingsError as error:
         return _complain(str(error), 2)
-    except (EmbeddedServerError, migrations.MigrationError) as error:
+    except (EmbeddedServerError, migrations.MigrationError, OpeningError) as error:
         return _complain(str(error), 1)
     except ConsentError as error:
         return _complain(f"{error.detail} ({error.code})", 1)

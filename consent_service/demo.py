@@ -6,6 +6,7 @@ are printed once, after the commit, and never again. It must never touch a servi
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -35,11 +36,11 @@ from consent_service.settings import Settings
 
 DEMO = Actor("system", "demo")
 NOTICE = Notice("preferences", "1", "en")
-CAMPAIGN_KEY = "demo campaign"
+SENDER = Actor("campaign", "demo campaign", topics=("*",))
 
 
 @dataclass(frozen=True)
-class Turn:
+class Turned:
     """Dials that a customer turned so many days ago, on their preference page."""
 
     days_ago: int
@@ -47,68 +48,80 @@ class Turn:
 
 
 @dataclass(frozen=True)
-class Person:
-    """A made-up customer. `contacts`: (days ago, channel, topic) of messages that they got."""
+class Sent:
+    """A message that a customer got so many days ago."""
 
-    name: str
+    days_ago: int
+    channel: str
+    topic: str
+
+
+@dataclass(frozen=True)
+class Person:
+    """A made-up customer and what happened to them, oldest first."""
+
     about: str
     identifiers: Sequence[str]
-    turns: Sequence[Turn] = ()
-    contacts: Sequence[tuple[int, str, str]] = ()
+    story: Sequence[Turned | Sent]
     paused_days: int = 0
     complained_on: str | None = None
-    fields: Mapping[str, str] | None = None
 
 
-# Numbers and the domain are kept free for stories (Ofcom, RFC 2606): nobody can be reached by them.
-CAST = (
-    Person(
-        "Ada",
+# The domain and the numbers are kept free for stories (RFC 2606, Ofcom): nobody can be reached by them.
+CAST = {
+    "Ada": Person(
         "turned everything down",
         ["email:ada@example.com", "phone:+442079460018", "postal:Ada Quill, 1 Sample Lane, Exampleham"],
-        [Turn(90, [("*", "offers", "weekly")]), Turn(12, [("*", "*", "silent")])],
-        [(40, "email", "offers/wine"), (26, "email", "offers/garden"), (3, "email", "orders")],
+        [
+            Turned(90, [("*", "offers", "weekly")]),
+            Sent(40, "email", "offers/wine"),
+            Sent(26, "email", "offers/garden"),
+            Turned(12, [("*", "*", "silent")]),
+            Sent(3, "email", "orders"),
+        ],
     ),
-    Person(
-        "Ben",
-        "loves wine: every offer, but by email at most three messages a week",
+    "Ben": Person(
+        "loves wine: all of it, but at most three emails a week",
         ["email:ben@example.com", "phone:+447700900123", "loyalty:634004"],
-        [Turn(60, [("*", "offers/wine", "everything"), ("email", "*", "busy")])],
-        [(19, "email", "offers/wine"), (11, "email", "offers/wine/red"), (10, "sms", "offers/wine")],
-        fields={"segment": "club"},
+        [
+            Turned(60, [("*", "offers/wine", "everything"), ("email", "*", "busy")]),
+            Sent(19, "email", "offers/wine"),
+            Sent(11, "email", "offers/wine/red"),
+            Sent(10, "email", "offers/wine"),
+        ],
     ),
-    Person(
-        "Cleo",
-        "never turned a dial: events at most monthly, and she had one nine days ago",
+    "Cleo": Person(
+        "never turned a dial; an event was announced to her nine days ago",
         ["email:cleo@example.com"],
-        contacts=[(9, "email", "events")],
+        [Sent(9, "email", "events")],
     ),
-    Person(
-        "Dev",
-        "wants the garden monthly, and is on holiday: paused for three weeks",
+    "Dev": Person(
+        "wants garden offers monthly; on holiday, so all is paused for three weeks",
         ["email:dev@example.com", "postal:7 Sample Lane, Exampleham"],
-        [Turn(200, [("*", "offers/garden", "monthly")])],
-        [(75, "email", "offers/garden"), (35, "post", "offers/garden")],
+        [
+            Turned(200, [("*", "offers/garden", "monthly")]),
+            Sent(75, "email", "offers/garden"),
+            Sent(35, "post", "offers/garden"),
+        ],
         paused_days=21,
     ),
-    Person(
-        "Eve",
-        "asked for offers, then called an email spam: email is suppressed",
+    "Eve": Person(
+        "wanted offers, then called one spam: suppressed by email",
         ["email:eve@example.com", "phone:+442079460022"],
-        [Turn(30, [("*", "offers", "monthly")])],
-        [(29, "email", "offers")],
+        [Turned(30, [("*", "offers", "monthly")]), Sent(29, "email", "offers")],
         complained_on="email",
     ),
-)
-BEN = CAST[1]
+}
+CHECK = {"customer": "email:ben@example.com", "channel": "email", "topic": "offers/wine"}
+SILENCE = {"changes": [{"channel": "email", "topic": "*", "level": "silent"}], "source": "web"}
 
 
 @dataclass(frozen=True)
 class Loaded:
-    """What is shown once: secrets by role, the ids of the cast by name, a bearer token of Ben's."""
+    """What is shown once: secrets by role, and Ben's id and bearer token."""
 
     keys: Mapping[str, str]
-    ids: Mapping[str, UUID]
+    ben: UUID
     token: str
 
 
@@ -138,35 +151,28 @@ def _fill(conn: Connection, keyring: Keyring) -> Loaded | None:
     if not apply_catalogue(conn, keyring, DEMO, yaml.safe_load(text)).changed:
         return None  # another first start was faster: it held the catalogue's lock until its commit
     now = dials_store.now(conn)
-    secrets = {
-        role: keys.create(conn, keyring, DEMO, role=role, name=f"demo {role}")[1] for role in ROLES
-    }
-    ids = {person.name: _add(conn, keyring, person, now) for person in CAST}
-    token = profile.issue_token(conn, keyring, DEMO, ids[BEN.name])["token"]
-    return Loaded(secrets, ids, token)
+    secrets = {role: keys.create(conn, keyring, DEMO, role=role, name=f"demo {role}")[1] for role in ROLES}
+    ids = {name: _add(conn, keyring, person, now) for name, person in CAST.items()}
+    token = profile.issue_token(conn, keyring, DEMO, ids["Ben"])["token"]
+    return Loaded(secrets, ids["Ben"], token)
 
 
 def _add(conn: Connection, keyring: Keyring, person: Person, now: datetime) -> UUID:
     references = [parse_reference(text) for text in person.identifiers]
-    made, _ = creation.create(conn, keyring, DEMO, references, person.fields or {})
+    made, _ = creation.create(conn, keyring, DEMO, references, {})
     customer_id = UUID(made["id"])
     themself = Actor("customer", made["id"], customer_id=customer_id)
-    for turn in person.turns:
-        wish = Wish(
-            changes=tuple(Change(*place) for place in turn.places),
-            source="web",
-            notice=NOTICE,
-            occurred_at=now - timedelta(days=turn.days_ago),
-        )
-        dials.turn(conn, keyring, themself, customer_id, wish)
-    sender = Actor("campaign", CAMPAIGN_KEY, topics=("*",))
-    reports = [
-        Report(f"id:{customer_id}", channel, topic, now - timedelta(days=days_ago), f"demo-{place}", "demo")
-        for place, (days_ago, channel, topic) in enumerate(person.contacts)
-    ]
-    for result in report_many(conn, keyring, sender, reports):
-        if isinstance(result, ConsentError):
-            raise result
+    for number, step in enumerate(person.story):
+        at = now - timedelta(days=step.days_ago)
+        if isinstance(step, Turned):
+            changes = tuple(Change(*place) for place in step.places)
+            wish = Wish(changes, "web", notice=NOTICE, occurred_at=at)
+            dials.turn(conn, keyring, themself, customer_id, wish)
+        else:
+            report = Report(f"id:{customer_id}", step.channel, step.topic, at, f"demo-{number}")
+            done = report_many(conn, keyring, SENDER, [report])[0]
+            if isinstance(done, ConsentError):
+                raise done
     if person.paused_days:
         dials.pause(conn, keyring, themself, customer_id, "*", now + timedelta(days=person.paused_days))
     if person.complained_on:
@@ -189,13 +195,13 @@ def _tell(url: str, loaded: Loaded) -> None:
         click.secho(text, bold=True)
 
     title("The demo: a wine and garden shop with five customers, all made up")
-    for person in CAST:
+    for person in CAST.values():
         click.echo(f"  {person.identifiers[0]:<24} {person.about}")
     title("Keys, shown this once. Paste these lines into another terminal:")
     click.echo(f"  export API={url}")
     for role, secret in loaded.keys.items():
         click.echo(f"  export {role.upper()}={secret}")
-    click.echo(f"  export BEN={loaded.ids[BEN.name]}")
+    click.echo(f"  export BEN={loaded.ben}")
     click.echo(f"  export BEN_TOKEN={loaded.token}   # Ben himself, for one hour")
     title("May Ben get a mail about wine?")
     click.echo(_curl("$API/v1/permissions/check", "$CAMPAIGN", CHECK))
@@ -207,10 +213,5 @@ def _tell(url: str, loaded: Loaded) -> None:
     click.echo()
 
 
-CHECK: Mapping[str, Any] = {"customer": BEN.identifiers[0], "channel": "email", "topic": "offers/wine"}
-SILENCE: Mapping[str, Any] = {"changes": [{"channel": "email", "topic": "*", "level": "silent"}], "source": "web"}
-
-
 def _curl(call: str, credential: str, body: Mapping[str, Any]) -> str:
-    written = yaml.safe_dump(dict(body), default_flow_style=True, default_style='"', width=10_000).strip()
-    return f"  curl -s {call} -H \"Authorization: Bearer {credential}\" \\\n       --json '{written}'"
+    return f"  curl -s {call} -H \"Authorization: Bearer {credential}\" \\\n       --json '{json.dumps(body)}'"

@@ -36,9 +36,7 @@ _MOVES = (
 )
 
 
-def merge(
-    conn: Connection, keyring: Keyring, actor: Actor, customer_id: UUID, other_id: UUID
-) -> dict[str, Any]:
+def merge(conn: Connection, keyring: Keyring, actor: Actor, customer_id: UUID, other_id: UUID) -> dict[str, Any]:
     """The customer that results: it has the id in the path, and the other's id leads to it.
 
     Raises:
@@ -75,10 +73,7 @@ def merge(
     history.record(
         conn,
         keyring,
-        [
-            Event(one.customer_id, "customers.merged", actor, row["merged_at"], details)
-            for one in (survivor, other)
-        ],
+        [Event(one.customer_id, "customers.merged", actor, row["merged_at"], details) for one in (survivor, other)],
         keys={one.customer_id: one.key for one in (survivor, other)},
     )
     refs = list(dict.fromkeys([*names[survivor.customer_id], *names[other.customer_id]]))

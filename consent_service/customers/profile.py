@@ -116,15 +116,11 @@ def add_identifier(
     is_new = reference not in names
     if is_new:
         if len(names) >= MOST_IDENTIFIERS_OF_ONE:
-            raise ConsentError(
-                "invalid_value", f"A customer has at most {MOST_IDENTIFIERS_OF_ONE} identifiers."
-            )
+            raise ConsentError("invalid_value", f"A customer has at most {MOST_IDENTIFIERS_OF_ONE} identifiers.")
         if not store.claim(conn, keyring, {reference: locked.customer_id}, kinds):
             raise ConsentError("identifiers_conflict", "Another customer has this identifier. Merge the two.")
         if store.revive(conn, keyring, [reference]) and actor.role not in DESK:
-            raise ConsentError(
-                "customer_erased", "Only the service desk brings an erased person's name back."
-            )
+            raise ConsentError("customer_erased", "Only the service desk brings an erased person's name back.")
         _add(conn, keyring, actor, locked, reference)
         names = [*names, reference]
     return shown(locked.customer_id, names, locked), is_new

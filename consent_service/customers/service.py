@@ -67,9 +67,7 @@ def resolve_many(conn: Connection, keyring: Keyring, references: Sequence[object
         one: found.get(ref) or _failed(_undeclared()) if isinstance(ref, Reference) else _failed(ref)
         for one, ref in parsed.items()
     }
-    return [
-        answers[one] if isinstance(one, str | Reference) else _failed(not_a_string()) for one in references
-    ]
+    return [answers[one] if isinstance(one, str | Reference) else _failed(not_a_string()) for one in references]
 
 
 def resolve(conn: Connection, keyring: Keyring, reference: object) -> Resolved:

@@ -112,8 +112,7 @@ def claim(
             "kinds": [kind for kind, _ in ordered],
             "hashes": [value_hash for _, value_hash in ordered],
             "holders": [
-                owner if shared[kind] else NOBODY
-                for (kind, _), owner in zip(ordered, customer_ids, strict=True)
+                owner if shared[kind] else NOBODY for (kind, _), owner in zip(ordered, customer_ids, strict=True)
             ],
             "customer_ids": customer_ids,
         },
@@ -124,9 +123,7 @@ def claim(
 def give_back(conn: Connection, keyring: Keyring, owners: Mapping[Reference, UUID]) -> None:
     """Undoes claims of this transaction."""
     if owners:
-        conn.execute(
-            SQL["give_back"], {**_names(conn, keyring, owners), "customer_ids": list(owners.values())}
-        )
+        conn.execute(SQL["give_back"], {**_names(conn, keyring, owners), "customer_ids": list(owners.values())})
 
 
 def revive(conn: Connection, keyring: Keyring, references: Iterable[Reference]) -> bool:
@@ -150,9 +147,7 @@ def insert(
     created = {row["customer_id"]: row["created_at"] for row in rows}
     keyring.create(conn, created)
     keys = keyring.find(conn, created)
-    insert_identifiers(
-        conn, keyring, keys, [(each.customer_id, ref) for each in new for ref in each.references]
-    )
+    insert_identifiers(conn, keyring, keys, [(each.customer_id, ref) for each in new for ref in each.references])
     return created, keys
 
 
@@ -187,9 +182,7 @@ def identifiers(conn: Connection, keys: Mapping[UUID, DataKey]) -> dict[UUID, li
     return found
 
 
-def _names(
-    conn: Connection, keyring: Keyring, references: Iterable[Reference]
-) -> dict[str, list[str] | list[bytes]]:
+def _names(conn: Connection, keyring: Keyring, references: Iterable[Reference]) -> dict[str, list[str] | list[bytes]]:
     asked = list(references)
     return {"kinds": [ref.kind for ref in asked], "hashes": [hash_of(conn, keyring, ref) for ref in asked]}
 

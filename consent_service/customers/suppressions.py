@@ -76,9 +76,7 @@ def suppress_point(
     used = _kind_of_channel(conn, stop.channel)
     is_used = store.one(conn, SQL["is_contact_point"], {"kind": reference.kind})["is_used"]
     if not is_used or used not in (None, reference.kind):
-        raise ConsentError(
-            "invalid_value", "A contact point is an identifier of a kind that the channel uses."
-        )
+        raise ConsentError("invalid_value", "A contact point is an identifier of a kind that the channel uses.")
     point = {"identifier_kind": reference.kind, "value_hash": store.hash_of(conn, keyring, reference)}
     holders = _lock_holders(conn, keyring, point)
     own_id, event_id = uuid4(), uuid7()
@@ -91,8 +89,7 @@ def suppress_point(
     }
     nobodys = Event(NOBODY, "suppression.set", actor, set_at, details, event_id)
     theirs = [
-        Event(one.customer_id, "suppression.set", actor, set_at, {**details, "reason": stop.reason})
-        for one in holders
+        Event(one.customer_id, "suppression.set", actor, set_at, {**details, "reason": stop.reason}) for one in holders
     ]
     history.record(conn, keyring, [nobodys, *theirs], keys={one.customer_id: one.key for one in holders})
     return answer

@@ -98,9 +98,7 @@ class Keyring:
     def _unwrap(self, row: Mapping[str, Any]) -> bytes:
         root = self._secrets.get(row["secret_id"])
         if root is None:
-            raise ConsentError(
-                "internal", "CONSENT_SECRET_KEY is not the secret that this database's keys need."
-            )
+            raise ConsentError("internal", "CONSENT_SECRET_KEY is not the secret that this database's keys need.")
         try:
             return root.unwrap(row["customer_id"], row["wrapped_key"])
         except InvalidTag as error:

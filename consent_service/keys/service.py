@@ -112,9 +112,7 @@ def revoke(conn: Connection, keyring: Keyring, actor: Actor, key_id: UUID) -> No
             raise ConsentError("not_found", "There is no such key.")
         return
     before = {"key_id": str(key_id), "name": row["name"], "role": row["role"]}
-    history.record(
-        conn, keyring, [Event(NOBODY, "key.revoked", actor, row["revoked_at"], {"before": before})]
-    )
+    history.record(conn, keyring, [Event(NOBODY, "key.revoked", actor, row["revoked_at"], {"before": before})])
 
 
 def count_request(conn: Connection, subject: str) -> tuple[int, int]:
@@ -162,13 +160,9 @@ def try_idempotency_lock(conn: Connection, key_name: str, idempotency_key: str) 
     return bool(row and row["locked"])
 
 
-def find_answer(
-    conn: Connection, keyring: Keyring, key_name: str, idempotency_key: str
-) -> StoredAnswer | None:
+def find_answer(conn: Connection, keyring: Keyring, key_name: str, idempotency_key: str) -> StoredAnswer | None:
     """The answer stored under this key in the last 72 hours, opened."""
-    row = conn.execute(
-        SQL["find_answer"], {"key_name": key_name, "idempotency_key": idempotency_key}
-    ).fetchone()
+    row = conn.execute(SQL["find_answer"], {"key_name": key_name, "idempotency_key": idempotency_key}).fetchone()
     if row is None:
         return None
     key = keyring.find(conn, [row["customer_id"]]).get(row["customer_id"])

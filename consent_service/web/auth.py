@@ -60,7 +60,7 @@ def _authenticate() -> None:
 
 def _identify(conn: Connection, keyring: Keyring, allowed: frozenset[str]) -> Actor:
     scheme, _, credential = request.headers.get("Authorization", "").partition(" ")
-    credential = credential.strip()
+    credential = credential.strip(" ")
     if scheme.lower() == "bearer" and 0 < len(credential) <= LONGEST_CREDENTIAL and credential.isascii():
         if credential.startswith(TOKEN_PREFIX):
             customer_id = keys.read_token(conn, keyring, credential)

@@ -48,9 +48,7 @@ class Text(fields.Field[str]):
 
     def _deserialize(self, value: Any, attr: str | None, data: Any, **_: Any) -> str:
         if not isinstance(value, str) or not self.shortest <= len(value) <= self.longest:
-            raise Coded(
-                "invalid_value", f"A string of {self.shortest} to {self.longest} characters is expected."
-            )
+            raise Coded("invalid_value", f"A string of {self.shortest} to {self.longest} characters is expected.")
         return value
 
 
@@ -222,9 +220,7 @@ def only_parameters(*known: str) -> dict[str, str]:
     """
     for name in request.args:
         if name not in known:
-            raise ConsentError(
-                "invalid_parameter", f"The parameters known here are: {', '.join(known) or 'none'}."
-            )
+            raise ConsentError("invalid_parameter", f"The parameters known here are: {', '.join(known) or 'none'}.")
         if len(request.args.getlist(name)) > 1:
             raise ConsentError("invalid_parameter", f"{name} stands twice.")
         if _UNPRINTABLE.search(request.args[name]):

@@ -14,6 +14,7 @@ from typing import Any, NoReturn
 
 import orjson
 from flask import Response, current_app, request
+from gunicorn.http.errors import ParseException
 from werkzeug.exceptions import ClientDisconnected, RequestEntityTooLarge
 
 from consent_service.errors import ConsentError
@@ -64,8 +65,8 @@ def body_bytes() -> bytes:
         return body
     except RequestEntityTooLarge as error:
         raise ConsentError("body_too_large", "The body is longer than this service reads.") from error
-    except ClientDisconnected as error:
-        raise ConsentError("bad_request", "The body ended early.") from error
+    except (ClientDisconnected, ParseException) as error:  # the latter: chunks that are none
+        raise ConsentError("bad_request", "The body ended early, or its chunks are broken.") from error
 
 
 def parse(body: bytes) -> Any:
@@ -88,14 +89,10 @@ def parse(body: bytes) -> Any:
         )
     except json.JSONDecodeError as error:
         if error.msg.startswith("Invalid control character"):
-            raise ConsentError(
-                "control_character", "A string holds an unescaped control character."
-            ) from error
+            raise ConsentError("control_character", "A string holds an unescaped control character.") from error
         if "\0" in text:
             raise ConsentError("invalid_encoding", "The body must be UTF-8.") from error
-        raise ConsentError(
-            "invalid_json", f"Not JSON at line {error.lineno}, column {error.colno}."
-        ) from error
+        raise ConsentError("invalid_json", f"Not JSON at line {error.lineno}, column {error.colno}.") from error
     except RecursionError as error:
         raise ConsentError("json_too_deep", f"At most {MOST_DEPTH} levels are read.") from error
     if "\\u" in text or "\\b" in text or "\\f" in text or "\x7f" in text:

@@ -40,11 +40,11 @@ def refuse_taken_address(host: str, port: int) -> None:
 
 
 def gunicorn_settings(settings: Settings, *, host: str, port: int, workers: int) -> dict[str, Any]:
-    """gunicorn's settings by their names; docs/decisions/0001 says why gthread."""
+    """gunicorn's settings by their names; docs/decisions/0001 says why this worker."""
     memory = Path("/dev/shm")  # noqa: S108
     return {
         "bind": [f"[{host}]:{port}" if ":" in host else f"{host}:{port}"],
-        "worker_class": "gthread",
+        "worker_class": "consent_service.web.patient_worker.PatientWorker",
         "workers": workers,
         "threads": settings.web_threads,
         # A socket for each worker: of a shared one, a single worker may take all kept-alive connections.

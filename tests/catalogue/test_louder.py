@@ -366,3 +366,57 @@ def test_a_default_whose_level_is_renamed_is_compared_by_its_cap() -> None:
         "/topics/events",
         "/topics/events~1local",
     }
+
+
+@pytest.mark.parametrize(("mode", "louder"), [("on_request", False), ("open", True)])
+def test_a_default_whose_level_is_replaced_is_compared_by_its_mode(mode: str, louder: bool) -> None:
+    def replace(document: Document) -> None:
+        document["levels"] = [
+            {"name": "silent", "mode": "silent"},
+            {"name": "weekly", "mode": "capped", "contacts": 1, "per": "P7D"},
+            {"name": "everything", "mode": "open"},
+        ]
+        document["levels"].insert(1 if mode == "on_request" else 2, {"name": "other", "mode": mode})
+        document["topics"]["events"]["default_level"] = "other"
+
+    assert bool(judge(*before_and_after(replace))) is louder
+
+
+def test_defaults_are_compared_by_position_even_where_caps_do_not_nest() -> None:
+    uneven = both(
+        level(1, name="busy", contacts=3, per="P7D"),
+        level(2, name="daily", contacts=1, per="P1D"),
+        topic("events", default_level="daily"),
+        topic("events/club", default_level="daily"),
+    )
+    quieter = both(topic("events", default_level="busy"), topic("events/club", default_level="busy"))
+    assert judge(*before_and_after(quieter, uneven)) == []
+    louder = both(topic("events", default_level="daily"), topic("events/club", default_level="daily"))
+    old, new = before_and_after(louder, both(uneven, quieter))
+    assert {one.pointer for one in judge(old, new)} >= {"/topics/events", "/topics/events~1club"}
+
+
+OPEN_EVENTS = topic("events", default_level="everything")
+
+
+def test_a_default_without_a_cap_has_no_count_to_lose() -> None:
+    assert judge(*before_and_after(topic("events/local", default_level="monthly"), OPEN_EVENTS)) == []
+    dials = dialled(("email", "events/local", "monthly"), ("email", "events/local", "weekly"))
+    assert judge(*before_and_after(topic("events", default_level="monthly"), OPEN_EVENTS), dials) == []
+
+
+def test_an_open_default_may_be_renamed() -> None:
+    def rename(document: Document) -> None:
+        document["levels"][3]["name"] = "all"
+        document["topics"]["events"]["default_level"] = "all"
+
+    assert judge(*before_and_after(rename, OPEN_EVENTS)) == []
+
+
+@pytest.mark.parametrize("dial_level", ["ask", "a level that is gone"])
+def test_a_dial_that_lets_nothing_through_needs_no_default_beside_it(dial_level: str) -> None:
+    old, new = before_and_after(
+        topic("events/club", default_level="monthly"),
+        lambda d: d["levels"].insert(1, {"name": "ask", "mode": "on_request"}),
+    )
+    assert judge(old, new, dialled(("email", "events/club", dial_level))) == []

@@ -12,6 +12,6 @@ from tests.support.cluster import Cluster
 
 @pytest.fixture(scope="package", name="crowded")
 def crowded_service(cluster: Cluster) -> Iterator[Stage]:
-    """A service with two workers, each with room for many requests at once at the lock."""
-    with stage(cluster, CONSENT_WEB_THREADS="16") as made:
+    """A service with two workers."""
+    with stage(cluster) as made:
         yield made

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import http.client
 import itertools
+import os
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -24,6 +25,8 @@ from tests.support.api import CATALOGUE, EVIDENCE, NOTICE, Api
 from tests.support.cluster import Cluster, TestDatabase, web_service
 
 CLIENTS = 64
+# Of the tests that play pairs of acts: the promise is 10000, the usual run has less time.
+PAIRS = int(os.environ.get("CONSENT_TEST_PAIRS", "1200"))
 CAMPAIGNS = 4
 # The server closes a connection that has rested for 15 seconds.
 LONGEST_REST_SECONDS = 8.0
@@ -58,15 +61,23 @@ class Caller:
 
     def call(self, method: str, path: str, body: Any = None, **headers: str) -> Reply:
         """One request; every status is noted on the stage."""
-        if time.monotonic() - self._last_used > LONGEST_REST_SECONDS:
-            self.hang_up()
-        sent = None if body is None else orjson.dumps(body)
-        self._connection.request(method, path, sent, {**self._headers, **headers})
+        self.send(method, path, body, **headers)
+        return self.receive()
+
+    def receive(self) -> Reply:
+        """The answer to what was sent."""
         response = self._connection.getresponse()
         content = response.read()
         self._last_used = time.monotonic()
         self._seen.append(response.status)
         return Reply(response.status, orjson.loads(content) if content else None)
+
+    def send(self, method: str, path: str, body: Any = None, **headers: str) -> None:
+        """Sends a request and waits for nothing."""
+        if time.monotonic() - self._last_used > LONGEST_REST_SECONDS:
+            self.hang_up()
+        sent = None if body is None else orjson.dumps(body)
+        self._connection.request(method, path, sent, {**self._headers, **headers})
 
     def post(self, path: str, body: Any, **headers: str) -> Reply:
         """POST; see call."""
@@ -87,16 +98,23 @@ class Caller:
 class Stage:
     """A running service with two workers and what its callers need.
 
-    `statuses` holds every status that any caller was answered with.
+    `pid` is the one of gunicorn's master.
+    `statuses` holds every status that any caller was answered with; `deadlocks` is known after the end.
     """
 
     database: TestDatabase
     port: int
+    pid: int
     keys: Mapping[str, str]
     campaigns: Sequence[str]
+    auditor: Caller = field(init=False)
     statuses: list[int] = field(default_factory=list)
+    deadlocks: int | None = None
     _numbers: Iterator[int] = field(default_factory=lambda: itertools.count(1))
     _made: list[Caller] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.auditor = self.caller("auditor")
 
     def caller(self, role: str = "campaign") -> Caller:
         """A new client; campaign callers are spread over the campaign keys."""
@@ -151,11 +169,13 @@ def stage(cluster: Cluster, **settings: str) -> Iterator[Stage]:
         campaigns = [api.key("campaign", f"campaign {number}", ["*"]) for number in range(CAMPAIGNS)]
         api.close()
         with web_service(database, workers=2, settings=settings) as service:
-            made = Stage(database, service.port, api.keys, campaigns)
+            made = Stage(database, service.port, service.process.pid, api.keys, campaigns)
             try:
                 yield made
             finally:
                 made.close()
+        # The server counts when a connection ends, and by now the service's have.
+        made.deadlocks = made.rows("SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()")[0][0]
     finally:
         cluster.drop(database)
 

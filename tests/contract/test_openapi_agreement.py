@@ -146,9 +146,7 @@ def test_request_bodies_take_no_unknown_fields(operation: Operation) -> None:
     body = operation.content.get("requestBody")
     if body is None:
         return
-    assert body["required"] is not body["content"]["application/json"]["schema"].get("$ref", "").endswith(
-        "/Nothing"
-    )
+    assert body["required"] is not body["content"]["application/json"]["schema"].get("$ref", "").endswith("/Nothing")
     assert list(body["content"]) == ["application/json"]
     for schema in _objects(body["content"]["application/json"]["schema"]):
         assert schema.get("additionalProperties") is False, schema

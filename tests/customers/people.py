@@ -48,9 +48,7 @@ def erase(api: Api, customer_id: object) -> None:
 
 def suppress(api: Api, **body: object) -> TestResponse:
     """The desk sets a suppression."""
-    return api.post(
-        "/v1/suppressions", {"kind": "marketing", "reason": "asked by letter", **body}, role="desk"
-    )
+    return api.post("/v1/suppressions", {"kind": "marketing", "reason": "asked by letter", **body}, role="desk")
 
 
 def dials(api: Api, customer_id: object) -> dict[tuple[str, str], str]:

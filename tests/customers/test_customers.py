@@ -103,9 +103,7 @@ def test_the_same_identifier_twice_is_one(shared_api: Api) -> None:
         ("identifiers", [7], "invalid_customer_reference"),
     ],
 )
-def test_a_bad_field_is_refused_and_nothing_stored(
-    shared_api: Api, field: str, value: object, code: str
-) -> None:
+def test_a_bad_field_is_refused_and_nothing_stored(shared_api: Api, field: str, value: object, code: str) -> None:
     count = rows(shared_api, "SELECT count(*) FROM customer")
     refused = shared_api.post(PEOPLE, {"identifiers": [somebody()], field: value}, role="desk")
     assert (refused.status_code, refused.json["code"]) == (422, code)
@@ -188,9 +186,7 @@ def test_whom_nobody_knows_is_not_found(shared_api: Api) -> None:
 
 def test_an_identifier_is_looked_up_by_its_keyed_hash_only(shared_api: Api) -> None:
     made = create(shared_api, "loyalty:clear-text-987")
-    stored = rows(
-        shared_api, "SELECT value_hash, ciphertext FROM identifier WHERE customer_id = %s", made.json["id"]
-    )
+    stored = rows(shared_api, "SELECT value_hash, ciphertext FROM identifier WHERE customer_id = %s", made.json["id"])
     assert len(stored) == 1
     assert len(stored[0][0]) == 32
     assert not any(b"clear-text" in bytes(value) for value in stored[0])
@@ -267,15 +263,11 @@ def test_another_customers_id_is_answered_like_one_that_never_was(
         ("POST", "/{id}/erase", {"desk", "admin"}),
     ],
 )
-def test_each_role_may_what_the_contract_says(
-    shared_api: Api, method: str, path: str, allowed: set[str]
-) -> None:
+def test_each_role_may_what_the_contract_says(shared_api: Api, method: str, path: str, allowed: set[str]) -> None:
     one = f"{PEOPLE}{path.format(id=uuid4())}"
     body = None if method == "GET" else {"unknown_field": 1}
     for role in ("campaign", "desk", "auditor", "admin"):
-        assert (shared_api.call(method, one, body, role=role).status_code == 403) == (role not in allowed), (
-            role
-        )
+        assert (shared_api.call(method, one, body, role=role).status_code == 403) == (role not in allowed), role
     assert shared_api.call(method, one, body, key="csk_nobody").status_code == 401
     assert shared_api.client.open(one, method=method).status_code == 401
     assert shared_api.client.open(f"{one}?key={shared_api.keys['admin']}", method=method).status_code == 401

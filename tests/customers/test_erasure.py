@@ -26,8 +26,7 @@ def scan(api: Api, words: tuple[str, ...]) -> list[str]:
     found = []
     with api.made.owner() as conn:
         tables = [
-            row[0]
-            for row in conn.execute("SELECT tablename FROM pg_tables WHERE schemaname = 'public' ORDER BY 1")
+            row[0] for row in conn.execute("SELECT tablename FROM pg_tables WHERE schemaname = 'public' ORDER BY 1")
         ]
         assert {"event_content", "identifier", "idempotency", "customer"} <= set(tables)
         for table in tables:
@@ -55,9 +54,7 @@ def live(api: Api, *names: str) -> UUID:
     )
     one = UUID(made.json["id"])
     assert api.turn(one, ("email", "*", "everything")).status_code == 200
-    api.call(
-        "PUT", f"/v1/customers/{one}/pause", {"until": "2030-01-01T00:00:00Z", "channel": "sms"}, role="desk"
-    )
+    api.call("PUT", f"/v1/customers/{one}/pause", {"until": "2030-01-01T00:00:00Z", "channel": "sms"}, role="desk")
     question = {"customer": names[0], "channel": "email", "topic": "orders"}
     assert api.post("/v1/contacts", question).status_code == 201
     assert api.post("/v1/permits", question).status_code == 201
@@ -127,9 +124,7 @@ def test_a_customer_erases_themself_and_their_token_is_worth_nothing(shared_api:
 def test_an_erasure_leaves_an_event_that_names_nobody(shared_api: Api) -> None:
     one = shared_api.customer(somebody())
     erase(shared_api, one)
-    found = rows(
-        shared_api, "SELECT customer_id FROM event WHERE type = 'customer.erased' ORDER BY recorded_at"
-    )
+    found = rows(shared_api, "SELECT customer_id FROM event WHERE type = 'customer.erased' ORDER BY recorded_at")
     assert found[-1] == (UUID(int=0),)
 
 
@@ -175,10 +170,7 @@ def test_imports_and_reports_never_bring_anybody_back(shared_api: Api) -> None:
         made = create_unknown_many(conn, shared_api.keyring, SYSTEM, refs, source="import")
     assert set(made) == {refs[2]}
     assert shared_api.check(email, "email", "events")["reason"] == "erased"
-    assert (
-        rows(shared_api, "SELECT 1 FROM identifier_owner o JOIN erased_identifier e USING (kind, value_hash)")
-        == []
-    )
+    assert rows(shared_api, "SELECT 1 FROM identifier_owner o JOIN erased_identifier e USING (kind, value_hash)") == []
 
 
 def test_a_shared_address_goes_on_naming_those_who_stay(shared_api: Api) -> None:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 from datetime import UTC, datetime, timedelta
 from uuid import UUID, uuid4
 
 import pytest
 
 from consent_service.customers.service import lineage
-from tests.customers.people import dials, erase, merge, rows, somebody, suppress, token, types
+from tests.customers.people import at_once, dials, erase, merge, rows, somebody, suppress, token, types
 from tests.support.api import Api
 
 PLACE = ("email", "offers")
@@ -20,9 +21,7 @@ def two(api: Api) -> tuple[UUID, UUID]:
 
 
 @pytest.mark.parametrize("survivor_is_quiet", [True, False])
-def test_of_two_dials_the_quieter_is_kept_whichever_survives(
-    shared_api: Api, survivor_is_quiet: bool
-) -> None:
+def test_of_two_dials_the_quieter_is_kept_whichever_survives(shared_api: Api, survivor_is_quiet: bool) -> None:
     a, b = two(shared_api)
     quiet, loud = (b, a) if survivor_is_quiet else (a, b)
     shared_api.turn(quiet, ("email", "offers", "silent"), ("*", "*", "weekly"))
@@ -49,9 +48,7 @@ def test_a_dial_that_only_one_has_is_kept(shared_api: Api) -> None:
 
 
 @pytest.mark.parametrize("survivor_has_it", [True, False])
-def test_a_removed_dial_is_none_but_its_last_act_is_remembered(
-    shared_api: Api, survivor_has_it: bool
-) -> None:
+def test_a_removed_dial_is_none_but_its_last_act_is_remembered(shared_api: Api, survivor_has_it: bool) -> None:
     a, b = two(shared_api)
     has, removed = (a, b) if survivor_has_it else (b, a)
     shared_api.turn(has, (*PLACE, "weekly"))
@@ -187,9 +184,7 @@ def test_a_into_b_into_c_leads_from_all_to_c(shared_api: Api) -> None:
     shared_api.turn(c, ("*", "*", "everything"))
     assert merge(shared_api, b, a).status_code == 200
     assert merge(shared_api, c, b).status_code == 200
-    assert {shared_api.call("GET", f"/v1/customers/{one}", role="desk").json["id"] for one in (a, b, c)} == {
-        str(c)
-    }
+    assert {shared_api.call("GET", f"/v1/customers/{one}", role="desk").json["id"] for one in (a, b, c)} == {str(c)}
     assert shared_api.check(email, "email", "events")["reason"] == "silent"
     found = rows(shared_api, "SELECT survivor_id FROM customer WHERE customer_id IN (%s, %s)", a, b)
     assert found == [(c,), (c,)]
@@ -246,6 +241,33 @@ def test_a_merge_makes_a_new_version_of_the_dials(shared_api: Api) -> None:
     before = shared_api.call("GET", f"/v1/customers/{a}/dials", role="desk").json["version"]
     merge(shared_api, a, b)
     assert shared_api.call("GET", f"/v1/customers/{a}/dials", role="desk").json["version"] == before + 1
+
+
+@pytest.mark.parametrize("round_number", range(5))
+def test_merges_at_once_in_all_directions_leave_flat_paths_to_one_survivor(shared_api: Api, round_number: int) -> None:
+    people = [shared_api.customer(somebody()) for _ in range(4)]
+    pairs = list(itertools.permutations(people, 2))
+
+    def act(number: int) -> tuple[int, str | None]:
+        path, other = pairs[(number * 5 + round_number) % len(pairs)]
+        headers = {"Authorization": f"Bearer {shared_api.keys['desk']}"}
+        client = shared_api.app.test_client()
+        while True:
+            answer = client.post(f"/v1/customers/{path}/merge", json={"other": str(other)}, headers=headers)
+            if answer.status_code != 503:  # twelve threads share four connections
+                return answer.status_code, answer.json.get("code")
+
+    answers = at_once(len(pairs), act)
+    assert sorted(set(answers)) == [(200, None), (422, "same_customer")]
+    assert [status for status, _ in answers].count(200) == len(people) - 1
+    found = rows(
+        shared_api, "SELECT state, survivor_id FROM customer WHERE customer_id = ANY (%s) ORDER BY state", people
+    )
+    survivors = {survivor for state, survivor in found if state == "merged"}
+    assert [state for state, _ in found] == ["active", "merged", "merged", "merged"]
+    assert len(survivors) == 1
+    names = rows(shared_api, "SELECT count(*) FROM identifier WHERE customer_id = %s", survivors.pop())
+    assert names == [(4,)]
 
 
 def test_a_customer_may_not_merge(shared_api: Api) -> None:

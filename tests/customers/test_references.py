@@ -117,9 +117,7 @@ def test_an_ill_formed_reference_is_refused_without_quoting_it(text: object) -> 
     assert len(value) < 4 or value not in str(refused.value)
 
 
-@pytest.mark.parametrize(
-    "domain", ["x.test", "x.invalid", "x.example", "example.com", "x.local", "x.localhost"]
-)
+@pytest.mark.parametrize("domain", ["x.test", "x.invalid", "x.example", "example.com", "x.local", "x.localhost"])
 def test_domains_kept_for_tests_are_names_like_others(domain: str) -> None:
     assert parse_reference(f"email:Ann@{domain.upper()}").value == f"ann@{domain}"
 
@@ -136,13 +134,10 @@ def test_a_reference_does_not_show_its_value_in_a_traceback() -> None:
 
 ascii_addresses = st.builds(
     "{}@{}".format,
-    st.text("aAzZ09.-+_!#$%&'*/=?^`{|}~\" ,;:<>()[]\\@\x00\t\n", max_size=12)
-    | st.text("abcD.+-", max_size=260),
+    st.text("aAzZ09.-+_!#$%&'*/=?^`{|}~\" ,;:<>()[]\\@\x00\t\n", max_size=12) | st.text("abcD.+-", max_size=260),
     st.text("aAzZ09.-_ [:]xnXN\n", max_size=20)
     | st.lists(st.text("abXn0-", min_size=1, max_size=70), min_size=1, max_size=5).map(".".join)
-    | st.sampled_from(
-        ["example.com", "x.test", "test", "localhost", "a.c0m", "xn--a.com", "ab--cd.com", "1.2.3.4"]
-    ),
+    | st.sampled_from(["example.com", "x.test", "test", "localhost", "a.c0m", "xn--a.com", "ab--cd.com", "1.2.3.4"]),
 )
 
 
@@ -186,9 +181,7 @@ def test_an_id_for_urls_leads_back_to_both_ids(customer_id: object, own_id: obje
 
 
 @settings(max_examples=200)
-@given(
-    st.text("ABCabc019-_=+/ \n", min_size=40, max_size=45) | st.text(max_size=50) | st.none() | st.integers()
-)
+@given(st.text("ABCabc019-_=+/ \n", min_size=40, max_size=45) | st.text(max_size=50) | st.none() | st.integers())
 @example("A" * 42 + "B")
 def test_only_the_canonical_form_of_an_id_is_read(text: object) -> None:
     found = decode_id(text)

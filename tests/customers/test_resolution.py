@@ -77,9 +77,7 @@ def test_answers_stand_in_the_order_asked_each_row_for_itself(shared_api: Api) -
     ]
     with shared_api.database.reading() as conn:
         found = resolve_many(conn, shared_api.keyring, [row[0] for row in asked])
-    assert [(who.state, who.customer_id, who.error and who.error.code) for who in found] == [
-        row[1:] for row in asked
-    ]
+    assert [(who.state, who.customer_id, who.error and who.error.code) for who in found] == [row[1:] for row in asked]
     assert [who.kind for who in found[:6]] == ["email", "email", "postal", "email", "loyalty", None]
     assert {who.value_hash for who in (found[1], found[11], found[12])} == {found[1].value_hash}
     assert len(found[1].value_hash or b"") == 32
@@ -122,9 +120,7 @@ def test_a_single_reference_raises_what_is_wrong_with_it(shared_api: Api) -> Non
 def test_kinds_that_need_no_catalogue_are_known_without_one(database: object) -> None:
     bare = Api(database)  # type: ignore[arg-type]
     with bare.database.reading() as conn:
-        found = resolve_many(
-            conn, bare.keyring, ["email:a@x.com", "postal:1", "phone:+442071838750", "loyalty:1"]
-        )
+        found = resolve_many(conn, bare.keyring, ["email:a@x.com", "postal:1", "phone:+442071838750", "loyalty:1"])
     bare.close()
     assert [who.error and who.error.code for who in found] == [None, None, None, "unknown_identifier_kind"]
 
@@ -151,9 +147,7 @@ def test_a_lock_answers_with_the_customer_as_it_is_and_leaves_out_who_is_not(sha
     assert held[one].key.open(held[one].key.seal(b"x", b"y"), b"y") == b"x"
 
 
-def test_a_lock_waits_for_the_holder_and_then_sees_what_was_committed(
-    shared_api: Api, wide: Database
-) -> None:
+def test_a_lock_waits_for_the_holder_and_then_sees_what_was_committed(shared_api: Api, wide: Database) -> None:
     one, other = (shared_api.customer(somebody()) for _ in range(2))
     got: list[UUID] = []
 
@@ -189,9 +183,7 @@ def test_an_id_in_a_url_is_required_for_its_own_customer_or_for_the_desk(shared_
     survivor, other, stranger, gone = (shared_api.customer(somebody()) for _ in range(4))
     merge(shared_api, survivor, other)
     erase(shared_api, gone)
-    as_customer = {
-        one: Actor("customer", str(one), customer_id=one) for one in (survivor, other, stranger, gone)
-    }
+    as_customer = {one: Actor("customer", str(one), customer_id=one) for one in (survivor, other, stranger, gone)}
     with shared_api.database.reading() as conn:
         for actor in (DESK, as_customer[survivor], as_customer[other]):
             assert {require(conn, one, actor) for one in (survivor, other)} == {survivor}
@@ -219,9 +211,7 @@ def test_an_id_in_a_url_is_required_for_its_own_customer_or_for_the_desk(shared_
 def test_unknown_people_become_customers_without_dials_each_with_an_event(shared_api: Api) -> None:
     known = somebody()
     one = shared_api.customer(known)
-    refs = [
-        parse_reference(text) for text in (known, somebody(), "loyalty:C-1", "postal:1 Creation Close", known)
-    ]
+    refs = [parse_reference(text) for text in (known, somebody(), "loyalty:C-1", "postal:1 Creation Close", known)]
     with shared_api.database.transaction() as conn:
         made = create_unknown_many(conn, shared_api.keyring, SYSTEM, [*refs, refs[1]], source="import")
     assert made.keys() == set(refs)
@@ -261,9 +251,7 @@ def test_reports_at_once_about_the_same_unknown_people_make_one_customer_each(
 
     def report(number: int) -> dict[object, UUID]:
         order = refs if number % 2 else refs[::-1]
-        return wide.repeatedly(
-            lambda conn: create_unknown_many(conn, shared_api.keyring, SYSTEM, order, source="api")
-        )
+        return wide.repeatedly(lambda conn: create_unknown_many(conn, shared_api.keyring, SYSTEM, order, source="api"))
 
     answers = at_once(12, report)
     assert all(answer == answers[0] for answer in answers)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import threading
 import unicodedata
 from uuid import UUID, uuid4
 
 import pytest
+from werkzeug.test import TestResponse
 
 from consent_service.customers.ids import decode_id, encode_id
+from consent_service.customers.service import lock_many
 from tests.customers.people import merge, rows, somebody, suppress, token
 from tests.support.api import Api
 
@@ -193,6 +196,31 @@ def test_the_event_that_is_nobodys_holds_neither_reason_nor_address(shared_api: 
     assert b'"identifier_kind":"email"' in clear
     assert b"private" not in clear
     assert b"Gulliver" not in clear
+
+
+def test_a_stop_on_an_address_waits_for_everybody_who_has_it_and_so_does_its_end(shared_api: Api) -> None:
+    ada, ben = (shared_api.customer(somebody(), "postal:3 Stop Street") for _ in range(2))
+    made: list[TestResponse] = []
+
+    def act(method: str, path: str, body: object) -> None:
+        def run() -> None:
+            headers = {"Authorization": f"Bearer {shared_api.keys['desk']}"}
+            client = shared_api.app.test_client()
+            made.append(client.open(path, method=method, json=body, headers=headers))
+
+        thread = threading.Thread(target=run)
+        with shared_api.database.transaction() as conn:
+            lock_many(conn, shared_api.keyring, [max(ada, ben)])
+            thread.start()
+            thread.join(0.4)
+            assert thread.is_alive()
+        thread.join(10)
+
+    body = {"contact_point": "postal:3 Stop Street", "kind": "all", "reason": "a letter came back"}
+    act("POST", "/v1/suppressions", body)
+    assert made[0].status_code == 201
+    act("DELETE", f"/v1/suppressions/{made[0].json['id']}", None)
+    assert made[1].status_code == 204
 
 
 def test_a_stop_on_a_merged_customer_is_lifted_from_the_survivor(shared_api: Api) -> None:
