@@ -10,6 +10,7 @@ import pytest
 from consent_service import demo
 from consent_service.app import create_app
 from consent_service.keys.model import ROLES
+from tests.support.api import Api
 from tests.support.cluster import TestDatabase
 
 
@@ -91,6 +92,13 @@ def test_a_second_start_loads_nothing_and_shows_nothing_secret(
     assert "cst_" not in said
     assert "keys create" in said
     assert count(database, "event") == events
+
+
+def test_a_service_with_a_catalogue_of_its_own_is_left_alone(api: Api, capsys: pytest.CaptureFixture[str]) -> None:
+    before = [count(api.made, table) for table in ("catalogue_version", "customer", "api_key", "event")]
+    demo.load(api.settings)
+    assert "loads nothing" in capsys.readouterr().out
+    assert [count(api.made, table) for table in ("catalogue_version", "customer", "api_key", "event")] == before
 
 
 def test_a_crash_in_the_middle_leaves_nothing_and_the_next_start_loads_all(

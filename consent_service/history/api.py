@@ -12,6 +12,7 @@ from consent_service.customers.service import lineage, require
 from consent_service.database import Connection
 from consent_service.errors import ConsentError
 from consent_service.history import service
+from consent_service.keyring.model import is_as_signed
 from consent_service.web.auth import access
 from consent_service.web.fields import limit_parameter, only_parameters, path_id
 from consent_service.web.json import answer
@@ -47,6 +48,8 @@ def _cursors(conn: Connection, owner: UUID) -> URLSafeSerializer:
 
 def _read(cursors: URLSafeSerializer, text: str) -> tuple[datetime, UUID]:
     try:
+        if not is_as_signed(text):
+            raise BadSignature("spelled otherwise")
         recorded_at, event_id = cursors.loads(text)
         return datetime.fromisoformat(recorded_at), UUID(event_id)
     except (BadSignature, ValueError, TypeError) as error:

@@ -25,7 +25,7 @@ class NewKey(Body):
 
     name = Text(required=True, longest=service.LONGEST_NAME)
     role = Choice(ROLES, required=True)
-    topics = items(Text(), most=MOST_TOPICS, load_default=None)
+    topics = items(Text(longest=600), most=MOST_TOPICS, load_default=None)
     requests_per_minute = Whole(least=1, most=10_000_000, load_default=None)
 
 

@@ -19,7 +19,7 @@ from consent_service.database import Connection, Database, load
 from consent_service.errors import ConsentError
 from consent_service.history import service as history
 from consent_service.history.model import Actor, Event
-from consent_service.keyring.model import NOBODY, InvalidTag
+from consent_service.keyring.model import NOBODY, InvalidTag, is_as_signed
 from consent_service.keyring.service import Keyring
 from consent_service.keys.model import ROLES, TOKEN_PREFIX, ApiKey, new_secret, secret_hash, topics_of
 
@@ -129,6 +129,8 @@ def mint_token(conn: Connection, keyring: Keyring, customer_id: UUID, key_name: 
 
 def read_token(conn: Connection, keyring: Keyring, token: str) -> UUID | None:
     """The customer that a token acts as; None when it is expired or not one of ours."""
+    if not is_as_signed(token):
+        return None
     try:
         customer_id, _ = _tokens(conn, keyring).loads(token.removeprefix(TOKEN_PREFIX), max_age=TOKEN_SECONDS)
         return UUID(customer_id)

@@ -145,9 +145,10 @@ def _one(outcomes: Sequence[Outcome | ConsentError]) -> Response:
     outcome = outcomes[0]
     if isinstance(outcome, ConsentError):
         raise outcome
-    response = answer(outcome.body, outcome.status)
-    if not outcome.granted:
-        response.mimetype = "application/problem+json"
+    if outcome.granted:
+        return answer(outcome.body, outcome.status)
+    response = answer({**outcome.body, "request_id": g.request_id}, outcome.status)
+    response.mimetype = "application/problem+json"
     return response
 
 

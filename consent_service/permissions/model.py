@@ -100,8 +100,8 @@ def _place(place: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _json_time(text: str | None) -> str | None:
-    """PostgreSQL writes UTC as +00:00, we as Z."""
-    return text.replace("+00:00", "Z") if text else None
+    """A time as PostgreSQL writes it in JSON, as all our times are written."""
+    return format_time(datetime.fromisoformat(text)) if text else None
 
 
 @dataclass(frozen=True, slots=True)

@@ -86,7 +86,7 @@ def _key_holder(conn: Connection, key: ApiKey, allowed: frozenset[str]) -> Actor
         if used > key.requests_per_minute:
             raise ConsentError("rate_limited", headers={"Retry-After": str(resets_in_seconds)})
     if not includes(key.role, allowed):
-        raise ConsentError("role_not_allowed", f"A {key.role} key may not do this.")
+        raise ConsentError("role_not_allowed", f"The role {key.role} may not do this.")
     return Actor(key.role, key.name, g.request_id, key.topics)
 
 

@@ -9,6 +9,7 @@ thread has a limit of time. It changes nothing of how a request is parsed or ans
 from __future__ import annotations
 
 import contextlib
+import enum
 import errno
 import re
 import selectors
@@ -18,7 +19,7 @@ from collections import deque
 from functools import partial
 from typing import Any
 
-from gunicorn.workers.gthread import TConn, ThreadWorker
+from gunicorn.workers.gthread import STOP_KEEPALIVE_LINGER, TConn, ThreadWorker
 
 GATHERED_BYTES = 64 * 1024  # also the limit of a request's head
 ARRIVAL_SECONDS = 10.0  # of the head, and of the body as far as it is gathered
@@ -39,6 +40,7 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._lingering: deque[_Connection] = deque()
+        self._stops_at = 0.0
 
     def accept(self, listener: socket.socket) -> None:
         """Takes a new connection and what has come on it."""
@@ -50,22 +52,30 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]
             return
         self.nr_conns += 1
         conn = _Connection(self, _Socket(fileno=client.detach()), address, listener.getsockname())
-        self._await(conn)
-        self._gather(conn)
+        self._begin(conn)
 
     def on_client_socket_readable(self, conn: _Connection, client: socket.socket) -> None:
         """The next request begins on a connection that was kept."""
         self.poller.unregister(client)
         self.keepalived_conns.remove(conn)
-        self._await(conn)
-        self._gather(conn)
+        self._begin(conn)
 
-    def on_pending_socket_readable(self, conn: _Connection, client: socket.socket) -> None:  # noqa: ARG002
+    def on_pending_socket_readable(self, conn: _Connection, client: socket.socket) -> None:
         """More of a request has come."""
-        self._gather(conn)
+        state = conn.gather()
+        if state is not State.COMING:
+            self.poller.unregister(client)
+            self.pending_conns.remove(conn)
+            self._settle(conn, state)
 
     def murder_pending(self) -> None:
         """Drops who took too long: to send, or to notice that we have closed."""
+        if not self.alive:
+            # We are to stop: whoever is in the middle of a request gets as long as those who may begin one.
+            soon = time.monotonic() + STOP_KEEPALIVE_LINGER
+            for conn in self.pending_conns:
+                conn.timeout = min(conn.timeout, self._stops_at or soon)
+            self._stops_at = self._stops_at or soon
         super().murder_pending()
         while self._lingering and self._lingering[0].timeout <= time.monotonic():
             self._end_lingering(self._lingering[0])
@@ -102,45 +112,60 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]
         self.poller.unregister(conn.sock)
         conn.close()
 
-    def _await(self, conn: _Connection) -> None:
+    def _begin(self, conn: _Connection) -> None:
+        state = conn.gather()
+        if state is not State.COMING:
+            self._settle(conn, state)
+            return
         conn.timeout = time.monotonic() + ARRIVAL_SECONDS
         self.pending_conns.append(conn)
         self.poller.register(conn.sock, selectors.EVENT_READ, partial(self.on_pending_socket_readable, conn))
 
-    def _gather(self, conn: _Connection) -> None:
-        try:
-            data = conn.sock.recv(GATHERED_BYTES)
-        except BlockingIOError:
-            return
-        except OSError:
-            data = b""
-        conn.ahead += data
-        head_bytes = conn.ahead.find(b"\r\n\r\n") + 4
-        head_is_too_large = head_bytes < 4 and len(conn.ahead) >= GATHERED_BYTES
-        if data and not head_is_too_large and not _has_arrived(conn.ahead, head_bytes):
-            return
-        self.poller.unregister(conn.sock)
-        self.pending_conns.remove(conn)
-        if data and not head_is_too_large:
-            conn.data_ready = True
+    def _settle(self, conn: _Connection, state: State) -> None:
+        if state is State.ARRIVED:
             self.enqueue_req(conn)
             return
         self.nr_conns -= 1
-        if data:
+        if state is State.TOO_LARGE:
             with contextlib.suppress(OSError):
                 conn.sock.send(_TOO_LARGE)
-        conn.close(graceful=bool(data))
+        conn.close(graceful=state is State.TOO_LARGE)
 
     def _keepalive_after(self, conn: _Connection, keepalive: bool) -> bool:
         # What the application left unread is thrown away if it is here already; nobody waits for the rest.
-        return keepalive and bool(conn.parser.finish_body(deadline=time.monotonic() + 0.01))
+        conn.sock.waits = False
+        try:
+            return bool(super()._keepalive_after(conn, keepalive))
+        finally:
+            conn.sock.waits = True
+
+
+class State(enum.Enum):
+    """How far a request has come."""
+
+    COMING = enum.auto()
+    ARRIVED = enum.auto()  # a thread can begin
+    TOO_LARGE = enum.auto()
+    GONE = enum.auto()
 
 
 class _Connection(TConn):  # type: ignore[misc]
     def __init__(self, worker: PatientWorker, sock: _Socket, client: Any, server: Any) -> None:
         super().__init__(worker.cfg, sock, client, server)
         self.worker = worker
+        self.data_ready = True  # so that no thread waits for the first byte
         self.ahead = bytearray()  # gathered, and not yet with the parser
+
+    def gather(self) -> State:
+        """Takes what is there, without waiting."""
+        try:
+            data = self.sock.recv(GATHERED_BYTES)
+        except BlockingIOError:
+            return State.COMING
+        except OSError:
+            return State.GONE
+        self.ahead += data
+        return _state(self.ahead) if data else State.GONE
 
     def init(self) -> None:
         super().init()
@@ -157,6 +182,7 @@ class _Connection(TConn):  # type: ignore[misc]
 class _Socket(socket.socket):
     """A client's socket: "blocking" means that a thread waits for it, but not for ever."""
 
+    waits = True
     _read_until = 0.0
 
     def setblocking(self, flag: bool, /) -> None:
@@ -165,7 +191,7 @@ class _Socket(socket.socket):
 
     def recv(self, bufsize: int, flags: int = 0, /) -> bytes:
         patience = self.gettimeout()
-        left = self._read_until - time.monotonic()
+        left = self._read_until - time.monotonic() if self.waits else 0.0
         if patience and left < patience:
             self.settimeout(max(0.001, left))
         try:
@@ -184,11 +210,13 @@ class _Socket(socket.socket):
         self.settimeout(patience)
 
 
-def _has_arrived(ahead: bytearray, head_bytes: int) -> bool:
-    """True when a thread can begin: all is there, or as much as is gathered, or the client waits for us."""
+def _state(ahead: bytearray) -> State:
+    """A request has arrived when all of it is there, or as much as is gathered, or the client waits for us."""
+    head_bytes = ahead.find(b"\r\n\r\n") + 4
     if head_bytes < 4:
-        return False
+        return State.TOO_LARGE if len(ahead) >= GATHERED_BYTES else State.COMING
     length = _LENGTH.search(ahead, 0, head_bytes)
     if length is None or _EXPECT.search(ahead, 0, head_bytes):
-        return True
-    return len(ahead) >= min(head_bytes + int(length[1]), GATHERED_BYTES)
+        return State.ARRIVED
+    whole = min(head_bytes + int(length[1]), GATHERED_BYTES)
+    return State.ARRIVED if len(ahead) >= whole else State.COMING

@@ -420,3 +420,11 @@ def test_a_dial_that_lets_nothing_through_needs_no_default_beside_it(dial_level:
         lambda d: d["levels"].insert(1, {"name": "ask", "mode": "on_request"}),
     )
     assert judge(old, new, dialled(("email", "events/club", dial_level))) == []
+
+
+def test_an_open_default_may_be_replaced_by_a_capped_one() -> None:
+    def replace(document: Document) -> None:
+        document["levels"][3] = {"name": "often", "mode": "capped", "contacts": 9, "per": "P7D"}
+        document["topics"]["events"]["default_level"] = "often"
+
+    assert judge(*before_and_after(replace, OPEN_EVENTS)) == []

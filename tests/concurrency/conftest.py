@@ -1,4 +1,4 @@
-"""The service that the tests of this folder besiege, and what they say at the end."""
+"""The service that the tests of this folder besiege."""
 
 from __future__ import annotations
 

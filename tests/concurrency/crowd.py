@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, TypeVar
 from uuid import uuid4
 
@@ -26,7 +27,7 @@ from tests.support.cluster import Cluster, TestDatabase, web_service
 
 CLIENTS = 64
 # Of the tests that play pairs of acts: the promise is 10000, the usual run has less time.
-PAIRS = int(os.environ.get("CONSENT_TEST_PAIRS", "1200"))
+PAIRS = int(os.environ.get("CONSENT_TEST_PAIRS", "800"))
 CAMPAIGNS = 4
 # The server closes a connection that has rested for 15 seconds.
 LONGEST_REST_SECONDS = 8.0
@@ -137,7 +138,7 @@ class Stage:
             return [self._customer(desk, places, address) for _ in range(count)]
 
         shares = [len(range(place, number, len(desks))) for place in range(len(desks))]
-        made = at_once([lambda desk=desk, n=n: make(desk, n) for desk, n in zip(desks, shares, strict=True)])
+        made = at_once([partial(make, desk, count) for desk, count in zip(desks, shares, strict=True)])
         return [one for some in made for one in some]
 
     def _customer(self, desk: Caller, places: Sequence[tuple[str, str, str]], address: str | None) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections import Counter
 from collections.abc import Callable, Sequence
+from functools import partial
 
 from tests.concurrency.crowd import CLIENTS, Caller, Reply, Stage, asked, at_once
 
@@ -61,7 +62,7 @@ def play(stage: Stage, rounds: int, ask: Ask) -> None:
     """Lets 64 clients ask for each of some new customers at once, and holds the answers against the law."""
     callers = [stage.caller() for _ in range(CLIENTS)]
     for customer_id in stage.customers(rounds, BUSY):
-        works = [lambda one=one, who=customer_id: ask(one, who) for one in callers]
+        works = [partial(ask, one, customer_id) for one in callers]
         expect_five(stage, customer_id, [reply for replies in at_once(works) for reply in replies])
 
 
@@ -70,7 +71,7 @@ def play_batches(stage: Stage, salvos: int) -> None:
     callers = [stage.caller() for _ in range(CLIENTS)]
     for _ in range(salvos):
         customer_ids = stage.customers(CUSTOMERS_OF_A_BATCH, BUSY)
-        works = [lambda one=one, who=customer_ids: batches(one, who) for one in callers]
+        works = [partial(batches, one, customer_ids) for one in callers]
         answers = at_once(works)
         for customer_id in customer_ids:
             replies = [reply for answer in answers for reply in answer[customer_id]]

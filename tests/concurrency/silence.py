@@ -6,6 +6,7 @@ import random
 import time
 from collections import Counter
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import psycopg
@@ -40,14 +41,9 @@ def play_pairs(stage: Stage, pairs: int) -> int:
     shares = [customer_ids[place::PAIRS_AT_ONCE] for place in range(PAIRS_AT_ONCE)]
     callers = [(stage.caller("desk"), stage.caller()) for _ in shares]
     played = at_once(
-        [
-            lambda desk=desk, campaign=campaign, share=share: _pairs(desk, campaign, share)
-            for (desk, campaign), share in zip(callers, shares, strict=True)
-        ]
+        [partial(_pairs, desk, campaign, share) for (desk, campaign), share in zip(callers, shares, strict=True)]
     )
-    assert stage.rows("SELECT count(*) FROM contact WHERE customer_id = ANY (%s::uuid[])", customer_ids) == [
-        (0,)
-    ]
+    assert stage.rows("SELECT count(*) FROM contact WHERE customer_id = ANY (%s::uuid[])", customer_ids) == [(0,)]
     return sum(played)
 
 
@@ -81,14 +77,11 @@ def play_races(stage: Stage, rounds: int) -> Counter[str]:
     with psycopg.connect(stage.database.owner_url, autocommit=True) as reader:
         for customer_id in stage.customers(rounds, EVERYTHING):
             permit_id = owner.post("/v1/permits", asked(customer_id)).body["id"]
-            works = [
-                lambda: _use(owner, permit_id),
-                *(lambda one=one: _ask(one, customer_id) for one in rivals),
-            ]
-            entries: list[int] = []
-            replies = at_once([lambda: _silence(desk, reader, customer_id, entries), *works])[1:]
-            entries.append(_entries(reader, customer_id))
-            assert entries[0] == entries[1], f"{entries[1] - entries[0]} passed after silent was confirmed"
+            frozen: list[int] = []
+            works = [partial(_use, owner, permit_id), *(partial(_ask, one, customer_id) for one in rivals)]
+            replies = at_once([*works, partial(_silence, desk, reader, customer_id, frozen)])[:-1]
+            late = _entries(reader, customer_id) - frozen[0]
+            assert late == 0, f"{late} passed after silent was confirmed"
             _expect_order(stage, customer_id)
             for reply in replies:
                 assert reply.status == 201 or reply.reason == "silent", reply
@@ -96,14 +89,12 @@ def play_races(stage: Stage, rounds: int) -> Counter[str]:
     return outcomes
 
 
-def _silence(
-    desk: Caller, reader: psycopg.Connection[Any], customer_id: str, entries: list[int]
-) -> Reply:
+def _silence(desk: Caller, reader: psycopg.Connection[Any], customer_id: str, frozen: list[int]) -> Reply:
     time.sleep(random.uniform(0, JITTER_SECONDS))
     confirmed = desk.turn(customer_id, ("*", "*", "silent"))
     assert confirmed.status == 200, confirmed
     # From here on the ledger stands still.
-    entries.append(_entries(reader, customer_id))
+    frozen.append(_entries(reader, customer_id))
     return confirmed
 
 
@@ -134,4 +125,4 @@ def _expect_order(stage: Stage, customer_id: str) -> None:
 
 
 def _silences(event: dict[str, Any]) -> bool:
-    return event["type"] == "dials.changed" and event["after"][0]["level"] == "silent"
+    return bool(event["type"] == "dials.changed" and event["after"][0]["level"] == "silent")

@@ -1,4 +1,4 @@
-"""Each scenario of this folder fails on a service whose guard was taken out.
+"""Each scenario of this folder goes red on a service whose guard was taken out.
 
 The service runs from a copy of the package in which a few lines were changed; the scenarios are the very ones
 that the other tests play on the real one. A race is lost sooner or later: each has many rounds to be lost in.
@@ -23,45 +23,50 @@ PAIRS = 400
 
 Edits = Mapping[str, Sequence[tuple[str, str]]]
 
-NO_ROW_LOCK: Edits = {"customers/customers.sql": [("ORDER BY customer_id\nFOR NO KEY UPDATE;", "ORDER BY customer_id;")]}
+LOCK = "ORDER BY customer_id\nFOR NO KEY UPDATE;"
+NO_ROW_LOCK: Edits = {"customers/customers.sql": [(LOCK, "ORDER BY customer_id;")]}
 
+_DECIDE_AND_LOCK = """
+def _decide_and_lock(keyring, conn, questions, resolved, **options):
+    decisions = store.decide(conn, questions, resolved, **options)
+    lock_many(conn, keyring, {who.customer_id for who in resolved if who.customer_id})
+    return decisions
+
+
+"""
 # The customer is locked, but the dials were read before.
 DECISION_BEFORE_LOCK: Edits = {
     "permissions/taking.py": [
-        ("    return [_settled(who, locked) for who in found], locked\n", "    return found, {}\n"),
+        ("    locked = lock_many(conn, keyring, {", "    locked, _ = {}, ({"),
+        ("    return [_settled(who, locked) for who in found], locked\n", "    return found, locked\n"),
         (
-            "    locked = lock_many(conn, keyring, {who.customer_id for who in found if who.customer_id is not None})\n",
-            "",
+            "        page = Page()\n        decisions = store.decide(\n",
+            "        page = Page()\n        decisions = _decide_and_lock(keyring,\n",
         ),
-        (
-            "        for (place, row, who), decision in zip(batch, decisions, strict=True):\n",
-            "        lock_many(conn, keyring, {who.customer_id for _, _, who in batch if who.customer_id})\n"
-            "        for (place, row, who), decision in zip(batch, decisions, strict=True):\n",
-        ),
+        ("def hold(\n", _DECIDE_AND_LOCK + "def hold(\n"),
     ]
 }
 
+_KEEP_ANSWERS = """
+_kept, _decide = {}, decide
+
+
+def decide(conn, questions, resolved, **options):
+    key = str((questions, resolved))
+    if key not in _kept:
+        _kept[key] = _decide(conn, questions, resolved, **options)
+    return _kept[key]
+
+
+"""
 # A process remembers what it answered.
 ANSWERS_KEPT: Edits = {
     "permissions/store.py": [
-        (
-            "def _answer(row: dict[str, Any]) -> Decision | ConsentError:\n",
-            "_kept, _decide = {}, decide\n\n\n"
-            "def decide(conn, questions, resolved, **options):\n"
-            "    key = str((questions, resolved))\n"
-            "    if key not in _kept:\n"
-            "        _kept[key] = _decide(conn, questions, resolved, **options)\n"
-            "    return _kept[key]\n\n\n"
-            "def _answer(row: dict[str, Any]) -> Decision | ConsentError:\n",
-        )
+        ("def now(conn: ", _KEEP_ANSWERS + "def now(conn: "),
     ]
 }
 
-NO_LOCK_ORDER: Edits = {
-    "customers/customers.sql": [
-        ("ORDER BY customer_id\nFOR NO KEY UPDATE;", "ORDER BY random()\nFOR NO KEY UPDATE;")
-    ]
-}
+NO_LOCK_ORDER: Edits = {"customers/customers.sql": [(LOCK, LOCK.replace("customer_id", "random()"))]}
 NO_SECOND_ATTEMPT: Edits = {"database/pool.py": [("TRANSACTION_ATTEMPTS = 5\n", "TRANSACTION_ATTEMPTS = 1\n")]}
 
 
@@ -119,9 +124,11 @@ def test_with_answers_kept_in_a_process_a_check_is_allowed_after_silent(cluster:
 
 
 def test_without_the_order_of_locks_callers_deadlock(cluster: Cluster, copied: Path) -> None:
-    with without(cluster, copied, {**NO_LOCK_ORDER, **NO_SECOND_ATTEMPT}) as made:
-        with pytest.raises(AssertionError, match="status=503"):
-            opposition.play_opposites(made, PAIRS)
+    with (
+        without(cluster, copied, {**NO_LOCK_ORDER, **NO_SECOND_ATTEMPT}) as made,
+        pytest.raises(AssertionError, match="status=503"),
+    ):
+        opposition.play_opposites(made, PAIRS)
     assert made.deadlocks
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import random
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 from uuid import uuid4
 
@@ -55,7 +56,7 @@ def test_a_report_delivered_three_times_out_of_order_is_one_entry(crowded: Stage
     ]
     first = crowded.caller()
     callers = [first, *(crowded.caller_like(first) for _ in range(DELIVERIES - 1))]
-    deliveries = at_once([lambda one=one: _deliver(one, reports) for one in callers])
+    deliveries = at_once([partial(_deliver, one, reports) for one in callers])
     assert deliveries[0] == deliveries[1] == deliveries[2]
     entries = crowded.rows("SELECT external_id FROM contact WHERE external_id LIKE %s", f"{run}-%")
     assert sorted(external_id for (external_id,) in entries) == sorted(one["external_id"] for one in reports)

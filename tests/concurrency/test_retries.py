@@ -9,6 +9,7 @@ import random
 import signal
 import time
 from collections import Counter
+from functools import partial
 from pathlib import Path
 from uuid import uuid4
 
@@ -28,9 +29,7 @@ def test_the_same_key_16_times_at_once_is_one_contact(crowded: Stage) -> None:
         first = crowded.caller()
         callers = [first, *(crowded.caller_like(first) for _ in range(SENDERS - 1))]
         key = {"Idempotency-Key": f'"{uuid4()}"'}
-        replies = at_once(
-            [lambda one=one, who=customer_id: one.post("/v1/contacts", asked(who), **key) for one in callers]
-        )
+        replies = at_once([partial(one.post, "/v1/contacts", asked(customer_id), **key) for one in callers])
         told = Counter((reply.status, reply.body.get("code")) for reply in replies)
         assert told[201, None]
         assert told.keys() <= {(201, None), (409, "idempotency_in_progress")}

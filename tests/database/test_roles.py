@@ -107,7 +107,7 @@ def test_the_role_has_no_powers_of_its_own(service: psycopg.Connection) -> None:
         "TRUNCATE {} CASCADE",
         "INSERT INTO {0} TABLE {0} ON CONFLICT (customer_id, event_id) DO UPDATE SET event_id = excluded.event_id",
         "MERGE INTO {0} USING {0} AS old ON old.event_id = {0}.event_id WHEN MATCHED THEN DELETE",
-        "LOCK TABLE {} IN EXCLUSIVE MODE",
+        "DO $$ BEGIN LOCK TABLE {} IN EXCLUSIVE MODE; END $$",
         "ALTER TABLE {} DISABLE TRIGGER ALL",
         "DROP TABLE {} CASCADE",
     ],

@@ -24,6 +24,7 @@ from consent_service.keyring.service import Keyring
 from consent_service.keys import service as keys
 from consent_service.permissions.store import SQL  # noqa: F401 - proves that the slice imports without a database
 from tests.support.cluster import TestDatabase
+from tests.support.contract import ContractClient
 
 SYSTEM = Actor("system", "tests")
 ROLES = ("campaign", "desk", "auditor", "admin")
@@ -54,6 +55,7 @@ class Api:
         self.database = Database(made.service_url, self.settings)
         self.keyring = Keyring(*self.settings.secrets)
         self.app = create_app(self.settings, made.service_url)
+        self.app.test_client_class = ContractClient
         self.client: FlaskClient = self.app.test_client()
         self.keys: dict[str, str] = {}
         if catalogue is not None:

@@ -121,9 +121,7 @@ def operations() -> tuple[Operation, ...]:
 
 def operation_of(method: str, path: str) -> Operation | None:
     """The operation that a request meets; a path that is spelt out goes before one with parameters."""
-    fitting = [
-        one for one in operations() if one.method == method.lower() and _pattern(one.path).fullmatch(path)
-    ]
+    fitting = [one for one in operations() if one.method == method.lower() and _pattern(one.path).fullmatch(path)]
     return min(fitting, key=lambda one: one.path.count("{"), default=None)
 
 
@@ -172,9 +170,7 @@ def validate_answer(method: str, path: str, answer: Answer) -> None:
     if not answer.mimetype.endswith("json"):
         return
     body = _json(where, answer)
-    _complain(
-        where, _validator(operation.path, operation.method, answer.status, answer.mimetype).iter_errors(body)
-    )
+    _complain(where, _validator(operation.path, operation.method, answer.status, answer.mimetype).iter_errors(body))
     if answer.mimetype == PROBLEM:
         _validate_problem(where, body, answer.status)
         if body["code"] not in operation.codes(answer.status):

@@ -60,13 +60,14 @@ HEAD = b"POST /v1/permissions/check HTTP/1.1\r\nHost: x\r\nContent-Type: applica
     [
         b"",
         b"GET /health/live HT",
+        b"\r\n\r\n",
         HEAD,
         HEAD + b"Content-Length: 1000\r\n\r\n{",
         HEAD + b"Content-Length: 1000000\r\n\r\n{" + b" " * 100_000,
         HEAD + b"Transfer-Encoding: chunked\r\n\r\n5\r\n{",
         b"GET /health/live HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n",
     ],
-    ids=["nothing", "line", "head", "small-body", "large-body", "chunked", "does-not-close"],
+    ids=["nothing", "line", "empty-lines", "head", "small-body", "large-body", "chunked", "does-not-close"],
 )
 def test_stalled_clients_do_not_keep_others_waiting(web: WebService, sent: bytes) -> None:
     with contextlib.ExitStack() as stack:
@@ -151,4 +152,4 @@ def test_a_stop_waits_for_nobody_who_stalls(web: WebService) -> None:
             stack.enter_context(connected(web, HEAD))
         begin = time.monotonic()
         assert web.stop() == 0
-        assert time.monotonic() - begin < 25
+        assert time.monotonic() - begin < 8
