@@ -27,14 +27,15 @@ ROUNDS = 5
 ACTOR = Actor("system", "benchmark")
 PLACES = """
 INSERT INTO dial
-SELECT customer_id, place.channel, place.topic, place.level, now(), now(), now(), NULL, 'api', 'system', gen_random_uuid()
+SELECT customer_id, place.channel, place.topic, place.level, now(), now(), now(), NULL, 'api', 'system',
+       gen_random_uuid()
 FROM customer, (VALUES ('email', 'offers', 'busy'), ('*', 'offers', 'daily'), ('*', '*', 'everything'))
   place (channel, topic, level)
 """
 PAST = """
 INSERT INTO contact
-SELECT customer_id, gen_random_uuid(), 'past', 'email', 'offers', NULL, now() - n * interval '20 days', now(), NULL, NULL,
-       true, 'allowed', true, gen_random_uuid()
+SELECT customer_id, gen_random_uuid(), 'past', 'email', 'offers', NULL, now() - n * interval '20 days', now(),
+       NULL, NULL, true, 'allowed', true, gen_random_uuid()
 FROM customer, generate_series(1, 4) n
 """
 

@@ -41,9 +41,7 @@ def create_app(settings: Settings, database_url: str) -> Flask:
     app.config["MAX_CONTENT_LENGTH"] = settings.max_body_bytes
     app.url_map.strict_slashes = True
     app.url_map.merge_slashes = False
-    app.extensions["consent_service"] = Parts(
-        settings, Database(database_url, settings), Keyring(*settings.secrets)
-    )
+    app.extensions["consent_service"] = Parts(settings, Database(database_url, settings), Keyring(*settings.secrets))
     app.before_request(_name_request)
     app.after_request(_dress)
     auth.install(app)

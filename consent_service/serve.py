@@ -80,11 +80,7 @@ class Child:
         self.process = None
 
     def _delay(self) -> float:
-        return (
-            min(FIRST_DELAY_SECONDS * 2.0 ** (self.failures - 1), LONGEST_DELAY_SECONDS)
-            if self.failures
-            else 0.0
-        )
+        return min(FIRST_DELAY_SECONDS * 2.0 ** (self.failures - 1), LONGEST_DELAY_SECONDS) if self.failures else 0.0
 
 
 def serve(settings: Settings, programs: Mapping[str, Sequence[str]], *, demo: bool) -> None:

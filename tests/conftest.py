@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.support.cluster import DEBIAN_15, Cluster, TestDatabase, cluster
+
+if TYPE_CHECKING:
+    from tests.support.api import Api
 
 
 @pytest.fixture(scope="session", name="cluster")

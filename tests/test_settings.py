@@ -88,9 +88,7 @@ def test_an_ill_typed_value_is_one_clear_line_without_secrets(name: str, value: 
     assert "hidden-word" not in text
 
 
-@pytest.mark.parametrize(
-    "url", ["postgres://h/d", "postgresql:///d?host=/run/x", "host=/run/x dbname=d user='a b'"]
-)
+@pytest.mark.parametrize("url", ["postgres://h/d", "postgresql:///d?host=/run/x", "host=/run/x dbname=d user='a b'"])
 def test_every_form_that_the_driver_takes_is_a_database_url(url: str) -> None:
     assert given(DATABASE_URL=url).database_url == url
 

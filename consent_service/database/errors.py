@@ -33,9 +33,7 @@ def translate(error: BaseException) -> ConsentError | None:
     state = error.sqlstate
     if state is None:
         # The driver itself: the connection broke, or never came up.
-        return (
-            Unavailable() if isinstance(error, (psycopg.OperationalError, psycopg.InterfaceError)) else None
-        )
+        return Unavailable() if isinstance(error, (psycopg.OperationalError, psycopg.InterfaceError)) else None
     if state in _UNAVAILABLE_STATES or state in _RETRY_STATES or state.startswith(_UNAVAILABLE_CLASSES):
         return Unavailable()
     if error.diag.constraint_name == "an_identifier_names_one_customer":

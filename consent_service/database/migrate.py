@@ -79,8 +79,7 @@ def _lock(owner_url: str) -> Iterator[None]:
             conn.execute("SELECT pg_advisory_lock(hashtextextended('consent_service.migrate', 0))")
         except psycopg.errors.LockNotAvailable as error:
             raise MigrationError(
-                f"another migration has held the lock for {LOCK_WAIT_SECONDS} seconds: look for it in"
-                " pg_stat_activity"
+                f"another migration has held the lock for {LOCK_WAIT_SECONDS} seconds: look for it in pg_stat_activity"
             ) from error
         yield
 
@@ -127,8 +126,7 @@ def _admit(owner_url: str, service_url: str) -> None:
             conn.execute(sql.SQL("GRANT {} TO {}").format(sql.Identifier(ROLE), sql.Identifier(login)))
         except psycopg.errors.InsufficientPrivilege as error:
             raise MigrationError(
-                f"the login of DATABASE_URL may not act as {ROLE}: have a superuser run GRANT {ROLE} TO"
-                f' "{login}"'
+                f'the login of DATABASE_URL may not act as {ROLE}: have a superuser run GRANT {ROLE} TO "{login}"'
             ) from error
 
 

@@ -73,9 +73,7 @@ def _stop_orphan(pid: int, data: Path) -> None:
         while _serves(pid, data) and time.monotonic() < deadline:
             time.sleep(POLL_SECONDS)
     if _serves(pid, data):
-        raise EmbeddedServerError(
-            f"process {pid}, a PostgreSQL of an earlier start, does not end: stop it first"
-        )
+        raise EmbeddedServerError(f"process {pid}, a PostgreSQL of an earlier start, does not end: stop it first")
 
 
 def _serves(pid: int, data: Path) -> bool:

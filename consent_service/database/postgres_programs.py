@@ -104,9 +104,7 @@ def run(arguments: Sequence[str | Path], account: Account | None, *, cwd: Path) 
         raise EmbeddedServerError(f"{Path(arguments[0]).name} failed: {last or done.returncode}")
 
 
-def spawn(
-    arguments: Sequence[str | Path], account: Account | None, *, cwd: Path, log: int
-) -> subprocess.Popen[bytes]:
+def spawn(arguments: Sequence[str | Path], account: Account | None, *, cwd: Path, log: int) -> subprocess.Popen[bytes]:
     """Starts a program that gets SIGINT when the calling thread ends, however it ends.
 
     It has a session of its own: Ctrl-C on the terminal is for the supervisor, who stops things in order.

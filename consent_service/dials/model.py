@@ -112,14 +112,10 @@ def check_louder(place: Place, wish: Wish, role: str, pointer: str) -> None:
             pointer,
         )
     dated_before = (
-        wish.occurred_at is not None
-        and place.last_act_at is not None
-        and wish.occurred_at < place.last_act_at
+        wish.occurred_at is not None and place.last_act_at is not None and wish.occurred_at < place.last_act_at
     )
     if dated_before:
-        raise _refusal(
-            "superseded", "A later act stands at this place: an earlier one never makes it louder.", pointer
-        )
+        raise _refusal("superseded", "A later act stands at this place: an earlier one never makes it louder.", pointer)
     if place.confirm:
         raise _refusal(
             "confirmation_required", "This channel is only turned up from the contact point itself.", pointer
@@ -130,14 +126,10 @@ def check_louder(place: Place, wish: Wish, role: str, pointer: str) -> None:
         if place.last_act_at is not None and wish.occurred_at <= place.last_act_at:
             raise _refusal("superseded", "An import raises a dial only when it is dated after it.", pointer)
         if not wish.evidence:
-            raise _refusal(
-                "evidence_required", "Say in evidence what shows that the customer said so.", pointer
-            )
+            raise _refusal("evidence_required", "Say in evidence what shows that the customer said so.", pointer)
         return
     if wish.notice is None:
-        raise _refusal(
-            "notice_required", "Show a notice and name it in notice: {id, version, locale}.", pointer
-        )
+        raise _refusal("notice_required", "Show a notice and name it in notice: {id, version, locale}.", pointer)
     if role != "customer" and not wish.evidence:
         raise _refusal("evidence_required", "Name the call or letter in evidence.", pointer)
 

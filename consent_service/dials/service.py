@@ -125,9 +125,7 @@ def _shown(place: Place, level: str | None, expires_at: datetime | None) -> dict
     }
 
 
-def pause(
-    conn: Connection, keyring: Keyring, actor: Actor, customer_id: UUID, channel: str, until: datetime
-) -> None:
+def pause(conn: Connection, keyring: Keyring, actor: Actor, customer_id: UUID, channel: str, until: datetime) -> None:
     """Replaces the pause of a channel ('*': all).
 
     Raises:
@@ -190,9 +188,7 @@ def show(conn: Connection, keyring: Keyring, customer_id: UUID) -> dict[str, Any
     places = store.contact_places(conn)
     reference = f"id:{customer_id}"
     version = store.version(conn, customer_id)
-    mix = permissions.decide_many(
-        conn, keyring, [Question(reference, channel, topic) for channel, topic in places]
-    )
+    mix = permissions.decide_many(conn, keyring, [Question(reference, channel, topic) for channel, topic in places])
     return {
         "customer_id": str(customer_id),
         "version": version,

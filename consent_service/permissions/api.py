@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from typing import Any
+from uuid import UUID
 
 from flask import Blueprint, Response, g
 
@@ -17,7 +18,7 @@ from consent_service.permissions.reports import report_many
 from consent_service.web.auth import access
 from consent_service.web.json import answer, read_object
 from consent_service.web.parts import parts
-from consent_service.web.write import write
+from consent_service.web.write import concerns, write
 
 blueprint = Blueprint("permissions", __name__)
 
@@ -44,9 +45,7 @@ def check_batch() -> Response:
     questions = schemas.rows(body, "checks", schemas.question, also=["explain"])
     explain = schemas.truth(body, "explain")
     with parts().database.reading() as conn:
-        decisions = service.decide_many(
-            conn, parts().keyring, questions, scope=Scope.of(g.actor), explain=explain
-        )
+        decisions = service.decide_many(conn, parts().keyring, questions, scope=Scope.of(g.actor), explain=explain)
     return answer({"results": [_row(decision, explain) for decision in decisions]})
 
 
@@ -136,15 +135,16 @@ def report(conn: Connection) -> Response:
     """Records contacts that were made already."""
     rows = schemas.rows(read_object(), "contacts", schemas.report)
     results = report_many(conn, parts().keyring, g.actor, rows)
-    return answer(
-        {"results": [one.row() if isinstance(one, ConsentError) else one.shown() for one in results]}
-    )
+    return answer({"results": [one.row() if isinstance(one, ConsentError) else one.shown() for one in results]})
 
 
 def _one(outcomes: Sequence[Outcome | ConsentError]) -> Response:
     outcome = outcomes[0]
     if isinstance(outcome, ConsentError):
         raise outcome
+    decision = outcome.body if outcome.granted else outcome.body["decision"]
+    if decision["customer_id"] is not None:
+        concerns(UUID(decision["customer_id"]))
     if outcome.granted:
         return answer(outcome.body, outcome.status)
     response = answer({**outcome.body, "request_id": g.request_id}, outcome.status)
@@ -155,9 +155,7 @@ def _one(outcomes: Sequence[Outcome | ConsentError]) -> Response:
 def _by_id(conn: Connection, many: Many) -> Response:
     ids = schemas.rows(read_object(), "ids", schemas.permit_id)
     # An id that is no string cannot be anybody's permit: its row gets the error, the others are worked on.
-    outcomes = list(
-        many(conn, parts().keyring, g.actor, [one if isinstance(one, str) else "" for one in ids])
-    )
+    outcomes = list(many(conn, parts().keyring, g.actor, [one if isinstance(one, str) else "" for one in ids]))
     for place, one in enumerate(ids):
         if isinstance(one, ConsentError):
             outcomes[place] = one

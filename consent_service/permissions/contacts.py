@@ -49,9 +49,7 @@ def contact_many(
     )
 
 
-def add(
-    page: Page, actor: Actor, row: Asked, decision: Decision, *, permit_id: UUID | None = None
-) -> dict[str, Any]:
+def add(page: Page, actor: Actor, row: Asked, decision: Decision, *, permit_id: UUID | None = None) -> dict[str, Any]:
     """Adds a permitted contact and its event to the page; the answer's body."""
     assert decision.customer_id is not None
     contact_id = uuid7()

@@ -29,9 +29,7 @@ from consent_service.permissions.taking import Page, asked_details, take_many
 
 _ENDED = {
     "released": ConsentError("permit_released", "The permit was released. Ask for a new one."),
-    "void": ConsentError(
-        "permit_void", "The permit is void: a later decision refused it. Ask for a new one."
-    ),
+    "void": ConsentError("permit_void", "The permit is void: a later decision refused it. Ask for a new one."),
     "expired": ConsentError("permit_expired", "The permit has expired. Ask for a new one."),
 }
 
@@ -73,14 +71,10 @@ def reserve_many(
         )
         return {**body, **shown}
 
-    return take_many(
-        conn, keyring, actor, asked, statement="insert_permits", refusal="permit.refused", granted=granted
-    )
+    return take_many(conn, keyring, actor, asked, statement="insert_permits", refusal="permit.refused", granted=granted)
 
 
-def use_many(
-    conn: Connection, keyring: Keyring, actor: Actor, ids: Sequence[str]
-) -> list[Outcome | ConsentError]:
+def use_many(conn: Connection, keyring: Keyring, actor: Actor, ids: Sequence[str]) -> list[Outcome | ConsentError]:
     """Uses permits: 201 the contact, 200 the same contact when it was used before, 409 the decision, or an error."""
     hold_catalogue(conn)
     outcomes: list[Outcome | ConsentError] = [_missing() for _ in ids]
@@ -111,10 +105,7 @@ def _held(
     """Yields, round by round, (positions, permits of theirs, locked customers): the caller's own permits only."""
     decoded = [decode_id(one) for one in ids]
     locked = lock_many(conn, keyring, {found[0] for found in decoded if found})
-    keys = [
-        (locked[found[0]].customer_id, found[1]) if found and found[0] in locked else None
-        for found in decoded
-    ]
+    keys = [(locked[found[0]].customer_id, found[1]) if found and found[0] in locked else None for found in decoded]
     for positions in rounds([key[0] if key else None for key in keys]):
         wanted = {place: key for place in positions if (key := keys[place]) is not None}
         found_rows = store.permits(conn, list(wanted.values()))
@@ -134,10 +125,7 @@ def _ask_again(
     return store.decide(
         conn,
         [Question("", row["channel"], row["topic"]) for _, row in rows],
-        [
-            Resolved(row["customer_id"], "known", row["value_kind"], row["value_hash"], None)
-            for _, row in rows
-        ],
+        [Resolved(row["customer_id"], "known", row["value_kind"], row["value_hash"], None) for _, row in rows],
         scope=Scope.of(actor),
         count_permits=False,
     )
@@ -155,9 +143,7 @@ def _use(
     if row["expires_at"] <= decision.decided_at:
         return _ENDED["expired"]
     if row["valid_from"] > decision.decided_at:
-        return ConsentError(
-            "permit_not_yet", "The permit is for later.", valid_from=format_time(row["valid_from"])
-        )
+        return ConsentError("permit_not_yet", "The permit is for later.", valid_from=format_time(row["valid_from"]))
     asked = Asked(Question("", row["channel"], row["topic"]), row["campaign"])
     end = {
         "customer_id": row["customer_id"],
@@ -193,14 +179,10 @@ def _used_before(
     # An event stays with the customer it was written for; a merge moves only what is current.
     owners = {owner for _, row in used for owner in lineage(conn, row["customer_id"])}
     events = history.find(conn, keyring, list(owners), [one["event_id"] for one in made.values()])
-    return [
-        (place, contacts.shown(events[made[row["contact_id"]]["event_id"]]["details"])) for place, row in used
-    ]
+    return [(place, contacts.shown(events[made[row["contact_id"]]["event_id"]]["details"])) for place, row in used]
 
 
-def release_many(
-    conn: Connection, keyring: Keyring, actor: Actor, ids: Sequence[str]
-) -> list[Outcome | ConsentError]:
+def release_many(conn: Connection, keyring: Keyring, actor: Actor, ids: Sequence[str]) -> list[Outcome | ConsentError]:
     """Gives reserved room back: 204, also when the permit had ended without being used; permit_used otherwise."""
     outcomes: list[Outcome | ConsentError] = [_missing() for _ in ids]
     now = None

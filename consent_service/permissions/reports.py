@@ -117,9 +117,7 @@ def _who(
             else:
                 newcomers.setdefault(parse_reference(row.report.customer), []).append(row)
     create_unknown_many(conn, keyring, actor, list(newcomers), source="api")
-    again, locked_again = hold(
-        conn, keyring, [row.report.customer for many in newcomers.values() for row in many]
-    )
+    again, locked_again = hold(conn, keyring, [row.report.customer for many in newcomers.values() for row in many])
     for row, who in zip((row for many in newcomers.values() for row in many), again, strict=True):
         row.who, row.new = who, row is newcomers[parse_reference(row.report.customer)][0]
     return rows, {**locked, **locked_again}
@@ -133,10 +131,7 @@ def _unaskable(conn: Connection, rows: Sequence[_Row], scope: Scope) -> list[Con
 def _decide(conn: Connection, rows: Sequence[_Row], scope: Scope) -> list[Decision | ConsentError]:
     return store.decide(
         conn,
-        [
-            Question(row.report.customer, row.report.channel, row.report.topic, row.report.contacted_at)
-            for row in rows
-        ],
+        [Question(row.report.customer, row.report.channel, row.report.topic, row.report.contacted_at) for row in rows],
         [row.who for row in rows],
         scope=scope,
         accept_retired=True,

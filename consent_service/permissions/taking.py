@@ -64,15 +64,11 @@ def take_many(
         granted: adds the row and the event of one granted question, and returns the answer's body.
     """
     clock = clock or Clock()
-    outcomes: list[Outcome | ConsentError | None] = [
-        row if isinstance(row, ConsentError) else None for row in asked
-    ]
+    outcomes: list[Outcome | ConsentError | None] = [row if isinstance(row, ConsentError) else None for row in asked]
     live = [(place, row) for place, row in enumerate(asked) if not isinstance(row, ConsentError)]
     found, locked = hold(conn, keyring, [row.question.customer for _, row in live])
     for positions in rounds([who.customer_id for who in found]):
-        batch = [
-            (*live[position], found[position]) for position in positions if found[position].error is None
-        ]
+        batch = [(*live[position], found[position]) for position in positions if found[position].error is None]
         for position in positions:
             if found[position].error is not None:
                 outcomes[live[position][0]] = found[position].error
@@ -100,9 +96,7 @@ def take_many(
     return [outcome for outcome in outcomes if outcome is not None]
 
 
-def hold(
-    conn: Connection, keyring: Keyring, references: Sequence[str]
-) -> tuple[list[Resolved], dict[UUID, Locked]]:
+def hold(conn: Connection, keyring: Keyring, references: Sequence[str]) -> tuple[list[Resolved], dict[UUID, Locked]]:
     """Looks the references up and locks whom they name until the transaction ends.
 
     Those who were merged or erased between the two are what they are now.

@@ -21,6 +21,7 @@ PAIRS_OF_A_CAST = 100
 CALLERS_EACH_WAY = 2
 ROWS = (2, 6)  # of a batch
 MOST_MERGES = 12
+MOST_LOOKS = 2000
 # What a row of a batch may be answered with besides a decision.
 ROW_ERRORS = {"not_permitted", "permit_void", "permit_released", "permit_used"}
 
@@ -73,7 +74,9 @@ def play_victim(stage: Stage) -> Reply:
         rival.execute("SET LOCAL deadlock_timeout = '1min'")  # it is the caller's wait that is looked at first
         rival.execute(LOCK, [high])
         caller.send("POST", "/v1/permits/batch", {"permits": [asked(low), asked(high)]})
-        while rival.execute(WAITING).fetchall() == [(0,)]:
+        for _ in range(MOST_LOOKS):
+            if rival.execute(WAITING).fetchall() != [(0,)]:
+                break
             time.sleep(0.01)
         # The caller holds the first and waits for the second.
         rival.execute(LOCK, [low])

@@ -462,9 +462,7 @@ def test_the_log_holds_nothing_that_customers_said(data_dir: Path) -> None:
     assert "ann@" not in server.log.read_text()
 
 
-def test_the_environments_pg_settings_do_not_reach_the_server(
-    data_dir: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_environments_pg_settings_do_not_reach_the_server(data_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PGDATA", "/nowhere")
     monkeypatch.setenv("PGPORT", "1")
     with embedded(data_dir).running() as server:

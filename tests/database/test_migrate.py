@@ -79,8 +79,7 @@ def test_two_databases_of_one_server_at_once(cluster: Cluster) -> None:
     databases = [cluster.empty(), cluster.empty()]
     done: list[list[str]] = []
     threads = [
-        threading.Thread(target=lambda url=database.owner_url: done.append(migrate(url)))
-        for database in databases
+        threading.Thread(target=lambda url=database.owner_url: done.append(migrate(url))) for database in databases
     ]
     for thread in threads:
         thread.start()
@@ -155,9 +154,7 @@ def test_killed_in_the_middle_the_next_one_goes_on(empty: TestDatabase, tmp_path
     assert tables(empty) == {"first", "slow"}
 
 
-def test_one_waits_for_the_other_but_not_for_ever(
-    empty: TestDatabase, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_one_waits_for_the_other_but_not_for_ever(empty: TestDatabase, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(migrate_module, "LOCK_WAIT_SECONDS", 1)
     with migrate_module._lock(empty.owner_url), pytest.raises(MigrationError, match="another migration"):
         migrate(empty.owner_url)

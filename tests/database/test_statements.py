@@ -22,6 +22,14 @@ STATEMENTS = [
 ]
 
 
+def number_parameters(text: str) -> str:
+    """%(name)s as $1, $2 …, as the server wants them."""
+    order: dict[str, int] = {}
+    return re.sub(r"%\((\w+)\)s", lambda match: f"${order.setdefault(match[1], len(order) + 1)}", text).replace(
+        "%%", "%"
+    )
+
+
 @pytest.mark.parametrize("server", ["cluster", "cluster15"])
 def test_every_statement_can_be_prepared(server: str, request: pytest.FixtureRequest) -> None:
     cluster = request.getfixturevalue(server)
@@ -29,11 +37,7 @@ def test_every_statement_can_be_prepared(server: str, request: pytest.FixtureReq
     failed = []
     with psycopg.connect(database.service_url, autocommit=True) as conn:
         for number, (package, filename, name) in enumerate(STATEMENTS):
-            text = load(package, filename)[name].rstrip().rstrip(";")
-            order: dict[str, int] = {}
-            numbered = re.sub(
-                r"%\((\w+)\)s", lambda match: f"${order.setdefault(match[1], len(order) + 1)}", text
-            ).replace("%%", "%")
+            numbered = number_parameters(load(package, filename)[name].rstrip().rstrip(";"))
             try:
                 conn.execute(f"PREPARE s{number} AS {numbered}")
             except psycopg.Error as error:

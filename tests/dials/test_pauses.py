@@ -69,9 +69,6 @@ def test_a_pause_ends_later_than_now_and_within_ten_years(api: Api, ben: UUID, d
 def test_a_pause_of_an_unknown_channel_is_an_error(api: Api, ben: UUID) -> None:
     body = {"until": until(1), "channel": "fax"}
     assert api.call("PUT", f"/v1/customers/{ben}/pause", body, role="desk").json["code"] == "unknown_channel"
-    assert (
-        api.call("DELETE", f"/v1/customers/{ben}/pause?channel=fax", role="desk").json["code"]
-        == "unknown_channel"
-    )
+    assert api.call("DELETE", f"/v1/customers/{ben}/pause?channel=fax", role="desk").json["code"] == "unknown_channel"
     twice = api.call("DELETE", f"/v1/customers/{ben}/pause?channel=sms&channel=email", role="desk")
     assert (twice.status_code, twice.json["code"]) == (400, "invalid_parameter")

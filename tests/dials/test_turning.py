@@ -148,9 +148,7 @@ def test_an_earlier_act_never_makes_a_later_one_louder(api: Api, ben: UUID) -> N
     turn(api, ben, "silent", occurred_at=days_ago(5))
     late = turn(api, ben, "weekly", notice=NOTICE, evidence=EVIDENCE, occurred_at=days_ago(6))
     assert (late.status_code, late.json["code"]) == (409, "superseded")
-    assert (
-        turn(api, ben, "weekly", notice=NOTICE, evidence=EVIDENCE, occurred_at=days_ago(4)).status_code == 200
-    )
+    assert turn(api, ben, "weekly", notice=NOTICE, evidence=EVIDENCE, occurred_at=days_ago(4)).status_code == 200
     # Quieter always applies, and the date of the latest act is kept.
     assert level_of(turn(api, ben, "silent", occurred_at=days_ago(9))) == "silent"
     between = turn(api, ben, "weekly", notice=NOTICE, evidence=EVIDENCE, occurred_at=days_ago(4.5))

@@ -74,25 +74,19 @@ def customer_of(given: Case) -> Customer:
         state=given.get("customer", "active"),
         dials=tuple(Dial(**row) for row in given.get("dials", ())),
         pauses=(Pause(pause.get("channel", EVERY), NOW + duration(pause["in"])),) if pause else (),
-        suppressions=tuple(
-            Suppression(row.get("channel"), row["kind"]) for row in given.get("suppressions", ())
-        ),
+        suppressions=tuple(Suppression(row.get("channel"), row["kind"]) for row in given.get("suppressions", ())),
         contacts=tuple(
-            Contact(row["channel"], row["topic"], NOW - duration(row["ago"]))
-            for row in given.get("contacts", ())
+            Contact(row["channel"], row["topic"], NOW - duration(row["ago"])) for row in given.get("contacts", ())
         ),
         permits=tuple(
-            Permit(row["channel"], row["topic"], NOW + duration(row["expires_in"]))
-            for row in given.get("permits", ())
+            Permit(row["channel"], row["topic"], NOW + duration(row["expires_in"])) for row in given.get("permits", ())
         ),
     )
 
 
 @pytest.mark.parametrize("case", cases())
 def test_every_shared_case_is_answered_as_it_says(case: Case) -> None:
-    catalogue = Catalogue.from_document(
-        yaml.safe_load((CASES / "catalogue.yaml").read_text(encoding="utf-8"))
-    )
+    catalogue = Catalogue.from_document(yaml.safe_load((CASES / "catalogue.yaml").read_text(encoding="utf-8")))
     question = case["ask"]
     at = NOW + duration(question.get("in", "PT0S"))
     answer = decide(catalogue, customer_of(case["given"]), question["channel"], question["topic"], at)
@@ -131,11 +125,7 @@ def test_a_new_dial_quieter_than_the_default_never_opens(world: World, data: st.
     topic = world.catalogue.topics[world.topic]
     assume(topic.basis == "legitimate_interest" and topic.default_level is not None)
     assert topic.default_level is not None
-    quieter = [
-        name
-        for name, level in world.catalogue.levels.items()
-        if level.position < topic.default_level.position
-    ]
+    quieter = [name for name, level in world.catalogue.levels.items() if level.position < topic.default_level.position]
     places = [
         (channel, path)
         for channel in (EVERY, world.channel)
@@ -189,9 +179,7 @@ def test_next_allowed_at_is_the_first_yes(world: World, shares: list[float]) -> 
     assert ask(world, instant=opens_at).allowed
     assert not ask(world, instant=opens_at - MICROSECOND).allowed
     for share in shares:
-        assert not ask(
-            world, instant=world.instant + share * (opens_at - world.instant - MICROSECOND)
-        ).allowed
+        assert not ask(world, instant=world.instant + share * (opens_at - world.instant - MICROSECOND)).allowed
 
 
 @SETTINGS
@@ -271,9 +259,7 @@ SMALL: dict[str, Any] = {
         "offers/club": {"basis": "legitimate_interest", "default_level": "weekly"},
         "offers/invoice": {"basis": "contract"},
     },
-    "policies": [
-        {"name": "club", "channel": "*", "topic": "*", "contacts": 2, "per": "P30D", "segment": "club"}
-    ],
+    "policies": [{"name": "club", "channel": "*", "topic": "*", "contacts": 2, "per": "P30D", "segment": "club"}],
 }
 WORK, HOME = ("email", "ada@work.example"), ("email", "ada@home.example")
 ADA = Customer(identifiers=(WORK, HOME, ("phone", "+442071838750")))
@@ -293,9 +279,7 @@ BLOCKED = replace(ADA, point_suppressions=(PointSuppression(WORK, None, "all"),)
             ("allowed", None),
             id="a consent holds until its end",
         ),
-        pytest.param(
-            replace(ADA, dials=(OFFERS,)), {}, ("consent_expired", None), id="and has ended at its end"
-        ),
+        pytest.param(replace(ADA, dials=(OFFERS,)), {}, ("consent_expired", None), id="and has ended at its end"),
         pytest.param(
             replace(ADA, dials=(OFFERS, Dial("email", "offers", "weekly"))),
             {},
@@ -339,12 +323,8 @@ BLOCKED = replace(ADA, point_suppressions=(PointSuppression(WORK, None, "all"),)
         pytest.param(CLUB, {}, ("allowed", 2), id="a policy caps its segment"),
         pytest.param(replace(CLUB, segment="staff"), {}, ("allowed", None), id="and no other"),
         pytest.param(replace(CLUB, segment=None), {}, ("allowed", None), id="nor customers without one"),
-        pytest.param(
-            BLOCKED, {"point": WORK}, ("suppressed", None), id="a suppressed point stops its question"
-        ),
-        pytest.param(
-            BLOCKED, {"point": HOME}, ("no_consent", None), id="the other point of that kind is free"
-        ),
+        pytest.param(BLOCKED, {"point": WORK}, ("suppressed", None), id="a suppressed point stops its question"),
+        pytest.param(BLOCKED, {"point": HOME}, ("no_consent", None), id="the other point of that kind is free"),
         pytest.param(
             BLOCKED,
             {"point": ("phone", "+442071838750")},
@@ -352,9 +332,7 @@ BLOCKED = replace(ADA, point_suppressions=(PointSuppression(WORK, None, "all"),)
             id="another kind uses them all",
         ),
         pytest.param(BLOCKED, {}, ("suppressed", None), id="so does a question without a point"),
-        pytest.param(
-            BLOCKED, {"channel": "sms"}, ("no_consent", None), id="a point is not used on other channels"
-        ),
+        pytest.param(BLOCKED, {"channel": "sms"}, ("no_consent", None), id="a point is not used on other channels"),
     ],
 )
 def test_what_the_page_says_beyond_the_shared_cases(
@@ -404,20 +382,12 @@ def quiet_answer(start: str, end: str, instant: datetime) -> Answer:
     ("start", "end", "asked_at", "quiet_until"),
     [
         pytest.param("00:30", "01:30", SKIPPED - MINUTE, SKIPPED, id="a skipped hour ends them at the jump"),
-        pytest.param(
-            "00:30", "03:00", SKIPPED - MINUTE, SKIPPED + 60 * MINUTE, id="a jump inside shortens them"
-        ),
-        pytest.param(
-            "00:30", "01:30", REPEATED - 60 * MINUTE, REPEATED - 30 * MINUTE, id="quiet the first time"
-        ),
+        pytest.param("00:30", "03:00", SKIPPED - MINUTE, SKIPPED + 60 * MINUTE, id="a jump inside shortens them"),
+        pytest.param("00:30", "01:30", REPEATED - 60 * MINUTE, REPEATED - 30 * MINUTE, id="quiet the first time"),
         pytest.param("00:30", "01:30", REPEATED, REPEATED + 30 * MINUTE, id="quiet the second time"),
-        pytest.param(
-            "00:30", "02:00", REPEATED - 5 * MINUTE, REPEATED + 60 * MINUTE, id="quiet both times on end"
-        ),
+        pytest.param("00:30", "02:00", REPEATED - 5 * MINUTE, REPEATED + 60 * MINUTE, id="quiet both times on end"),
         pytest.param("21:00", "08:00", REPEATED, REPEATED + 420 * MINUTE, id="over midnight"),
-        pytest.param(
-            "21:00", "08:00", SKIPPED - 240 * MINUTE, SKIPPED + 360 * MINUTE, id="from their first minute"
-        ),
+        pytest.param("21:00", "08:00", SKIPPED - 240 * MINUTE, SKIPPED + 360 * MINUTE, id="from their first minute"),
         pytest.param(
             "21:00",
             "08:00",
@@ -427,9 +397,7 @@ def quiet_answer(start: str, end: str, instant: datetime) -> Answer:
         ),
     ],
 )
-def test_quiet_hours_follow_the_wall_clock(
-    start: str, end: str, asked_at: datetime, quiet_until: datetime
-) -> None:
+def test_quiet_hours_follow_the_wall_clock(start: str, end: str, asked_at: datetime, quiet_until: datetime) -> None:
     answer = quiet_answer(start, end, asked_at)
     assert (answer.reason, answer.next_allowed_at) == ("quiet_hours", quiet_until)
 
@@ -440,9 +408,7 @@ def test_quiet_hours_follow_the_wall_clock(
         pytest.param("01:15", "01:45", SKIPPED + 20 * MINUTE, id="nothing inside a skipped hour is quiet"),
         pytest.param("01:15", "01:45", REPEATED, id="nothing between the two times is quiet"),
         pytest.param("21:00", "08:00", SKIPPED + 360 * MINUTE, id="the end is outside"),
-        pytest.param(
-            "21:00", "08:00", SKIPPED - 240 * MINUTE - MICROSECOND, id="so is the moment before they begin"
-        ),
+        pytest.param("21:00", "08:00", SKIPPED - 240 * MINUTE - MICROSECOND, id="so is the moment before they begin"),
     ],
 )
 def test_outside_quiet_hours_is_allowed(start: str, end: str, asked_at: datetime) -> None:

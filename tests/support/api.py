@@ -41,9 +41,7 @@ def shared(name: str) -> Path:
     return path
 
 
-CATALOGUE: dict[str, Any] = yaml.safe_load(
-    (Path(__file__).parent / "catalogue.yaml").read_text(encoding="utf-8")
-)
+CATALOGUE: dict[str, Any] = yaml.safe_load((Path(__file__).parent / "catalogue.yaml").read_text(encoding="utf-8"))
 
 
 class Api:
@@ -64,9 +62,9 @@ class Api:
             for role in ROLES:
                 # The campaign key of the tests may use essential topics too.
                 topics = ["*"] if role == "campaign" else None
-                self.keys[role] = keys.create(
-                    conn, self.keyring, SYSTEM, role=role, name=f"{role} key", topics=topics
-                )[1]
+                self.keys[role] = keys.create(conn, self.keyring, SYSTEM, role=role, name=f"{role} key", topics=topics)[
+                    1
+                ]
 
     def close(self) -> None:
         """Closes both pools."""

@@ -6,11 +6,10 @@ import hashlib
 from datetime import UTC, datetime
 from uuid import UUID, uuid4
 
-from consent_service.database import Connection
-
 from consent_service.catalogue import store
 from consent_service.catalogue.validation import parse_catalogue
 from consent_service.customers.service import Resolved
+from consent_service.database import Connection
 from tests.support.rules import Catalogue, Customer
 from tests.support.worlds import Document
 

@@ -292,10 +292,7 @@ def _contacts(draw: Draw, catalogue: Catalogue, contact: Place, instant: datetim
 
 
 def _permits(draw: Draw, catalogue: Catalogue, contact: Place, instant: datetime) -> tuple[Permit, ...]:
-    places = [
-        contact if one_in(draw, 2) else _somewhere(draw, catalogue)
-        for _ in range(pick(draw, (0, 0, 0, 1, 2)))
-    ]
+    places = [contact if one_in(draw, 2) else _somewhere(draw, catalogue) for _ in range(pick(draw, (0, 0, 0, 1, 2)))]
     return tuple(Permit(*place, _end(draw, instant)) for place in places)
 
 
@@ -317,9 +314,7 @@ def customers(draw: Draw, catalogue: Catalogue, contact: Place, instant: datetim
         dials=_dials(draw, catalogue, contact, instant),
         pauses=tuple(Pause(channel, _end(draw, instant)) for channel in paused),
         suppressions=tuple(suppressions),
-        point_suppressions=tuple(
-            PointSuppression(point, pick(draw, stops), pick(draw, kinds)) for point in of_points
-        ),
+        point_suppressions=tuple(PointSuppression(point, pick(draw, stops), pick(draw, kinds)) for point in of_points),
         contacts=_contacts(draw, catalogue, contact, instant),
         permits=_permits(draw, catalogue, contact, instant),
     )
