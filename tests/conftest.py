@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.support.cluster import DEBIAN_15, Cluster, TestDatabase, cluster
+from tests.support.worlds import USUAL_SEED
 
 if TYPE_CHECKING:
     from tests.support.api import Api
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """What a failure of the made-up worlds needs to be had again."""
+    terminalreporter.write_line(f"CONSENT_TEST_SEED={os.environ.get('CONSENT_TEST_SEED', USUAL_SEED)}")
 
 
 @pytest.fixture(scope="session", name="cluster")

@@ -114,10 +114,10 @@ def require(conn: Connection, customer_id: UUID, actor: Actor) -> UUID:
             and for a customer who asks about somebody else.
     """
     asked = [one for one in (customer_id, actor.customer_id) if one is not None]
-    rows = conn.execute(SQL["survivors"], {"customer_ids": asked})
-    survivors = {row["customer_id"]: row["survivor_id"] for row in rows}
-    found: UUID | None = survivors.get(customer_id)
-    if found is None or (actor.is_customer and survivors.get(actor.customer_id) != found):
+    active = survivors(conn, asked)
+    found = active.get(customer_id) if customer_id is not None else None
+    own = active.get(actor.customer_id) if actor.customer_id is not None else None
+    if found is None or (actor.is_customer and own != found):
         raise unknown_customer()
     return found
 
@@ -138,6 +138,12 @@ def require_locked(conn: Connection, keyring: Keyring, customer_id: UUID, actor:
 def unknown_customer() -> ConsentError:
     """One error for everybody who is not there, whatever the reason."""
     return ConsentError("unknown_customer", "There is no such customer.")
+
+
+def survivors(conn: Connection, customer_ids: Iterable[UUID]) -> dict[UUID, UUID]:
+    """The active customer that each id leads to; unknown and erased ones are missing."""
+    rows = conn.execute(SQL["survivors"], {"customer_ids": list(customer_ids)})
+    return {row["customer_id"]: row["survivor_id"] for row in rows}
 
 
 def lineage(conn: Connection, customer_id: UUID) -> list[UUID]:

@@ -87,7 +87,7 @@ def turn_dials(conn: Connection, customer_id: str) -> Response:
         occurred_at=body["occurred_at"],
     )
     service.turn(conn, parts().keyring, g.actor, owner, wish, expected_version=_expected_version())
-    return _shown(conn, owner)
+    return _shown(conn, require(conn, owner, g.actor))
 
 
 @blueprint.put("/v1/customers/<customer_id>/pause")
@@ -99,7 +99,7 @@ def pause(conn: Connection, customer_id: str) -> Response:
     concerns(owner)
     body = read(PauseBody())
     service.pause(conn, parts().keyring, g.actor, owner, body["channel"], body["until"])
-    return _shown(conn, owner)
+    return _shown(conn, require(conn, owner, g.actor))
 
 
 @blueprint.delete("/v1/customers/<customer_id>/pause")
@@ -110,10 +110,11 @@ def end_pause(conn: Connection, customer_id: str) -> Response:
     owner = require(conn, path_id(customer_id), g.actor)
     channel = only_parameters("channel").get("channel", "*")
     service.end_pause(conn, parts().keyring, g.actor, owner, channel)
-    return _shown(conn, owner)
+    return _shown(conn, require(conn, owner, g.actor))
 
 
 def _shown(conn: Connection, owner: UUID) -> Response:
+    # After a write `owner` is looked up anew: a merge may have come first while the write waited for its lock.
     body = service.show(conn, parts().keyring, owner)
     return answer(body, headers={"ETag": f'"{body["version"]}"'})
 

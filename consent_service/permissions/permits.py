@@ -16,7 +16,7 @@ from uuid_utils.compat import uuid7
 from consent_service.catalogue.service import hold_catalogue
 from consent_service.clock import format_time
 from consent_service.customers.ids import decode_id, encode_id
-from consent_service.customers.service import Locked, Resolved, lineage, lock_many, require
+from consent_service.customers.service import Locked, Resolved, lineage, lock_many, require, survivors
 from consent_service.database import Connection
 from consent_service.errors import ConsentError
 from consent_service.history import service as history
@@ -104,8 +104,13 @@ def _held(
 ) -> Iterator[tuple[list[int], list[dict[str, Any]], dict[UUID, Locked]]]:
     """Yields, round by round, (positions, permits of theirs, locked customers): the caller's own permits only."""
     decoded = [decode_id(one) for one in ids]
-    locked = lock_many(conn, keyring, {found[0] for found in decoded if found})
-    keys = [(locked[found[0]].customer_id, found[1]) if found and found[0] in locked else None for found in decoded]
+    # Merged customers are led to their survivors first, so that all locks are taken in one order.
+    owners = survivors(conn, {found[0] for found in decoded if found})
+    locked = lock_many(conn, keyring, set(owners.values()))
+    keys = [
+        (locked[owners[found[0]]].customer_id, found[1]) if found and owners.get(found[0]) in locked else None
+        for found in decoded
+    ]
     for positions in rounds([key[0] if key else None for key in keys]):
         wanted = {place: key for place in positions if (key := keys[place]) is not None}
         found_rows = store.permits(conn, list(wanted.values()))

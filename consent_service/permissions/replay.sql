@@ -3,7 +3,7 @@
 -- name: give_dials
 -- The loudest level at every topic, and the tried level over everything, for every customer; one count for all.
 INSERT INTO dial (customer_id, channel, topic, level, set_at, last_act_at, recorded_at, source, role, event_id)
-SELECT c.customer_id, '*', place.topic, place.level, '-infinity', '-infinity', '-infinity', 'api', 'system',
+SELECT c.customer_id, '*', place.topic, place.level, 'epoch', 'epoch', 'epoch', 'api', 'system',
        '00000000-0000-0000-0000-000000000000'
 FROM customer c
 CROSS JOIN (

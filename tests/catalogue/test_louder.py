@@ -428,3 +428,35 @@ def test_an_open_default_may_be_replaced_by_a_capped_one() -> None:
         document["topics"]["events"]["default_level"] = "often"
 
     assert judge(*before_and_after(replace, OPEN_EVENTS)) == []
+
+
+TO_CONSENT: Change = lambda d: d["topics"].update({"events/local": {"basis": "consent"}})  # noqa: E731
+WEEKLY_EVENTS = topic("events", default_level="weekly")
+
+
+def test_a_dial_at_a_child_counts_less_than_the_default_of_its_parent() -> None:
+    old, new = before_and_after(TO_CONSENT, WEEKLY_EVENTS)
+    assert judge(old, new, dialled(("*", "events/local", "monthly"))) != []
+    assert judge(old, new, dialled(("*", "events", "monthly"))) == []
+
+
+def test_a_dial_below_a_default_may_let_more_through_at_once() -> None:
+    uneven = both(level(1, name="busy", contacts=3), level(2, per="P1D"))
+    busy = both(uneven, WEEKLY_EVENTS, topic("events/club", default_level="weekly"))
+    old, new = before_and_after(TO_CONSENT, busy)
+    assert judge(old, new, dialled(("*", "events", "busy"))) != []
+
+
+def test_a_lowered_default_that_is_still_above_a_dial_goes_on_limiting() -> None:
+    rarely: Change = lambda d: d["levels"].insert(1, {"name": "rarely", "mode": "capped", "contacts": 1, "per": "P90D"})  # noqa: E731
+    old, new = before_and_after(topic("events/club", default_level="monthly"), rarely)
+    assert judge(old, new, dialled(("email", "events/club", "rarely"))) == []
+    assert judge(old, new, dialled(("email", "events/club", "monthly"))) != []
+
+
+def test_an_on_request_dial_or_one_at_a_level_that_goes_frees_nothing() -> None:
+    ask: Change = lambda d: d["levels"].insert(1, {"name": "ask", "mode": "on_request"})  # noqa: E731
+    old, new = before_and_after(TO_CONSENT, both(ask, WEEKLY_EVENTS))
+    assert judge(old, new, dialled(("email", "events", "ask"))) == []
+    del new["levels"][1]
+    assert judge(old, new, dialled(("email", "events", "ask"))) == []

@@ -38,13 +38,10 @@ def _decide_and_lock(keyring, conn, questions, resolved, **options):
 # The customer is locked, but the dials were read before.
 DECISION_BEFORE_LOCK: Edits = {
     "permissions/taking.py": [
-        ("    locked = lock_many(conn, keyring, {", "    locked, _ = {}, ({"),
-        ("    return [_settled(who, locked) for who in found], locked\n", "    return found, locked\n"),
-        (
-            "        page = Page()\n        decisions = store.decide(\n",
-            "        page = Page()\n        decisions = _decide_and_lock(keyring,\n",
-        ),
-        ("def hold(\n", _DECIDE_AND_LOCK + "def hold(\n"),
+        ("locked = lock_many(conn, keyring, {", "locked, _ = {}, ({"),
+        ("return [_settled(who, locked) for who in found], locked", "return found, locked"),
+        ("decisions = store.decide(", "decisions = _decide_and_lock(keyring, "),
+        ("def hold(", _DECIDE_AND_LOCK + "def hold("),
     ]
 }
 
@@ -63,7 +60,7 @@ def decide(conn, questions, resolved, **options):
 # A process remembers what it answered.
 ANSWERS_KEPT: Edits = {
     "permissions/store.py": [
-        ("def now(conn: ", _KEEP_ANSWERS + "def now(conn: "),
+        ("def now(", _KEEP_ANSWERS + "def now("),
     ]
 }
 

@@ -311,7 +311,7 @@ def test_somebody_elses_identifier_is_a_conflict_and_a_shared_one_is_not(shared_
 @pytest.mark.parametrize(
     ("identifier", "code"),
     [
-        (f"id:{uuid4()}", "unknown_identifier_kind"),
+        ("id:1d1ae2dc-747c-4a16-bdf4-028ff8d0145f", "unknown_identifier_kind"),
         ("shoe:46", "unknown_identifier_kind"),
         ("email:nobody", "invalid_customer_reference"),
         (7, "invalid_customer_reference"),

@@ -169,7 +169,7 @@ def test_a_killed_backend_is_postgresqls_own_affair(data_dir: Path) -> None:
                 time.sleep(0.05)
 
 
-def test_the_server_ends_with_a_killed_owner_and_the_next_one_starts_it(data_dir: Path) -> None:
+def test_the_next_owner_does_not_wait_for_the_last_ones_server(data_dir: Path) -> None:
     owner, pid = start_owner(data_dir)
     write(embedded(data_dir))
     end(owner)
@@ -177,6 +177,12 @@ def test_the_server_ends_with_a_killed_owner_and_the_next_one_starts_it(data_dir
     with embedded(data_dir).owning() as server:
         assert rows(server) == 1
         assert postmaster(server) != pid
+    wait_for_end(pid)
+
+
+def test_the_server_ends_with_a_killed_owner_by_itself(data_dir: Path) -> None:
+    owner, pid = start_owner(data_dir)
+    end(owner)
     wait_for_end(pid)
 
 

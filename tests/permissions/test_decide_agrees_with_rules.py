@@ -15,12 +15,12 @@ from consent_service.permissions.model import Decision, Question
 from tests.support import rules
 from tests.support.cluster import TestDatabase
 from tests.support.seeding import as_resolved, put_catalogue, put_customer
-from tests.support.worlds import World, worlds
+from tests.support.worlds import USUAL_SEED, World, worlds
 
 EXAMPLES = int(os.environ.get("CONSENT_TEST_EXAMPLES", "2000"))
 OTHER_PLACES = 5
 # Printed, so that a failure can be had again; set another to look elsewhere.
-SEED = int(os.environ.get("CONSENT_TEST_SEED", "20261122"))
+SEED = int(os.environ.get("CONSENT_TEST_SEED", USUAL_SEED))
 
 
 @pytest.fixture(scope="module")
@@ -100,9 +100,3 @@ def test_sql_and_rules_answer_alike(conn: psycopg.Connection[dict[str, object]],
     with conn.transaction(force_rollback=True):
         for expected, answered in answers(conn, world):
             assert answered == expected
-
-
-def test_the_seed_is_known(capsys: pytest.CaptureFixture[str]) -> None:
-    with capsys.disabled():
-        print(f" [Hypothesis: {EXAMPLES} worlds, CONSENT_TEST_SEED={SEED}]", end="")
-    assert EXAMPLES > 0

@@ -36,6 +36,9 @@ Draw = st.DrawFn
 Place = tuple[str, str]
 T = TypeVar("T")
 
+# Which worlds are made up, unless CONSENT_TEST_SEED says otherwise.
+USUAL_SEED = "20261122"
+
 ZONES = (
     "Europe/London",
     "Europe/Berlin",
