@@ -115,7 +115,7 @@ def require(conn: Connection, customer_id: UUID, actor: Actor) -> UUID:
     """
     asked = [one for one in (customer_id, actor.customer_id) if one is not None]
     active = survivors(conn, asked)
-    found = active.get(customer_id) if customer_id is not None else None
+    found = active.get(customer_id)
     own = active.get(actor.customer_id) if actor.customer_id is not None else None
     if found is None or (actor.is_customer and own != found):
         raise unknown_customer()

@@ -26,7 +26,9 @@ SEED = int(os.environ.get("CONSENT_TEST_SEED", USUAL_SEED))
 @pytest.fixture(scope="module")
 def conn(module_database: TestDatabase) -> Iterator[psycopg.Connection[dict[str, object]]]:
     with psycopg.connect(module_database.owner_url, row_factory=dict_row, prepare_threshold=0) as opened:
+        # As the service's own connections have it.
         opened.execute("SET jit = off")
+        opened.execute("SET plan_cache_mode = force_generic_plan")
         opened.commit()
         yield opened
 
