@@ -36,6 +36,7 @@ from consent_service.settings import Settings
 
 DEMO = Actor("system", "demo")
 NOTICE = Notice("preferences", "1", "en")
+DESK = Actor("desk", "demo desk")
 SENDER = Actor("campaign", "demo campaign", topics=("*",))
 
 
@@ -153,7 +154,7 @@ def _fill(conn: Connection, keyring: Keyring) -> Loaded | None:
     now = dials_store.now(conn)
     secrets = {role: keys.create(conn, keyring, DEMO, role=role, name=f"demo {role}")[1] for role in ROLES}
     ids = {name: _add(conn, keyring, person, now) for name, person in CAST.items()}
-    token = profile.issue_token(conn, keyring, DEMO, ids["Ben"])["token"]
+    token = profile.issue_token(conn, keyring, DESK, ids["Ben"])["token"]
     return Loaded(secrets, ids["Ben"], token)
 
 

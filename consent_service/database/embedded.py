@@ -110,7 +110,8 @@ class EmbeddedServer:
                         with self._ownership(lock, users, wait_for_users=None):
                             yield self
                         return
-                if self._connects():
+                # The owner makes the database after the server is up, on a first start.
+                if self._connects(DATABASE):
                     yield self
                     return
                 fcntl.flock(users, fcntl.LOCK_UN)
@@ -264,9 +265,9 @@ class EmbeddedServer:
             raise
         return False
 
-    def _connects(self) -> bool:
+    def _connects(self, database: str = "postgres") -> bool:
         try:
-            psycopg.connect(self.url(OWNER, "postgres"), connect_timeout=2).close()
+            psycopg.connect(self.url(OWNER, database), connect_timeout=2).close()
         except psycopg.OperationalError:
             return False
         return True

@@ -15,6 +15,7 @@ from uuid import UUID
 
 import click
 
+from consent_service.catalogue.service import hold_catalogue
 from consent_service.clock import parse_time
 from consent_service.commands import FILE, Opened, lines_of, opened, progress
 from consent_service.csvfile import Rejects, Row, batches, open_table
@@ -71,6 +72,7 @@ def _digest(file: Path) -> str:
 
 def _turn(conn: Connection, one: Opened, rows: Sequence[Row], source: Mapping[str, str]) -> list[bool | ConsentError]:
     found = resolve_many(conn, one.keyring, [row.cells["customer"] for row in rows])
+    hold_catalogue(conn)
     # All at once and in order, so that two imports never wait for each other.
     lock_many(conn, one.keyring, {who.customer_id for who in found if who.customer_id})
     results: list[bool | ConsentError] = []

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -78,17 +78,24 @@ class Place:
     consent_lasts: timedelta | None
     retired: str | None
     confirm: bool
+    ends_at_most: datetime | None = None
 
     @property
     def louder(self) -> bool:
         """By position of the level at this one place."""
         return self.wanted > self.standing
 
+    @property
+    def first_word(self) -> bool:
+        """True for a first dial at a topic that is louder than silent and no quieter than the place was."""
+        return self.level is None and self.change.topic != "*" and self.wanted > 0 and self.wanted >= self.standing
+
     def ends(self, said_at: datetime) -> datetime | None:
         """Until when a consent said then lasts; None without end. The silent level is no consent."""
         if self.change.level is None or self.wanted == 0 or self.consent_lasts is None:
             return None
-        return said_at + self.consent_lasts
+        ends = said_at + self.consent_lasts
+        return min(ends, self.ends_at_most) if self.ends_at_most is not None else ends
 
     def changes_at(self, said_at: datetime) -> bool:
         """False when it says the same again, unless that renews a consent that ends."""
@@ -96,6 +103,14 @@ class Place:
             return True
         ends = self.ends(said_at)
         return self.expires_at is not None and ends is not None and ends > self.expires_at
+
+
+def at_second_hand(place: Place, wish: Wish) -> Place:
+    """The place for a wish that others wrote down: undated, or dated before the last act, it renews no consent."""
+    dated_after = (
+        wish.occurred_at is not None and place.last_act_at is not None and wish.occurred_at > place.last_act_at
+    )
+    return place if dated_after or place.expires_at is None else replace(place, ends_at_most=place.expires_at)
 
 
 def check_louder(place: Place, wish: Wish, role: str, pointer: str) -> None:
@@ -120,7 +135,7 @@ def check_louder(place: Place, wish: Wish, role: str, pointer: str) -> None:
         raise _refusal(
             "confirmation_required", "This channel is only turned up from the contact point itself.", pointer
         )
-    if wish.source in SECOND_HAND:
+    if wish.source in SECOND_HAND and role != "customer":
         if wish.occurred_at is None:
             raise _refusal("occurred_at_required", "Say when the customer said so, in occurred_at.", pointer)
         if place.last_act_at is not None and wish.occurred_at <= place.last_act_at:

@@ -16,7 +16,16 @@ from consent_service.clock import format_time
 from consent_service.customers.service import Locked, lock_many
 from consent_service.database import Connection
 from consent_service.dials import store
-from consent_service.dials.model import LONGEST_PAUSE, MOST_AHEAD, Change, Place, Wish, check_louder
+from consent_service.dials.model import (
+    LONGEST_PAUSE,
+    MOST_AHEAD,
+    SECOND_HAND,
+    Change,
+    Place,
+    Wish,
+    at_second_hand,
+    check_louder,
+)
 from consent_service.errors import ConsentError
 from consent_service.history import service as history
 from consent_service.history.model import Actor, Event
@@ -47,11 +56,16 @@ def turn(
     places = store.places(conn, held.customer_id, wish.changes)
     now = store.now(conn)
     said_at = _said_at(wish, now)
-    if wish.notice is not None:
-        store.require_notice(conn, wish.notice)
-    louder = [(index, place) for index, place in enumerate(places) if place.louder]
+    second_hand = wish.source in SECOND_HAND and not actor.is_customer
+    if second_hand:
+        places = [at_second_hand(place, wish) for place in places]
+    louder = [
+        (index, place) for index, place in enumerate(places) if place.louder or (second_hand and place.first_word)
+    ]
     if louder and expected_version is not None and expected_version != store.version(conn, held.customer_id):
         raise ConsentError("stale_version", "The dials have changed meanwhile. Read them again.")
+    if louder and wish.notice is not None:
+        store.require_notice(conn, wish.notice)
     for index, place in louder:
         check_louder(place, wish, actor.role, f"/changes/{index}")
     turned = [place for place in places if place.changes_at(said_at)]

@@ -14,7 +14,7 @@ from consent_service.web.auth import access
 from consent_service.web.fields import Body, Choice, Text, Whole, items, read, read_uuid
 from consent_service.web.json import answer
 from consent_service.web.parts import parts
-from consent_service.web.write import write
+from consent_service.web.write import store_instead, write
 
 blueprint = Blueprint("keys", __name__)
 MOST_TOPICS = 500
@@ -58,6 +58,7 @@ def list_keys() -> Response:
 def create_key(conn: Connection) -> Response:
     """A new key; `key` is shown this once."""
     key_id, secret = service.create(conn, parts().keyring, g.actor, **read(NewKey()))
+    store_instead({"id": str(key_id), "key": None})
     return answer({"id": str(key_id), "key": secret}, 201)
 
 

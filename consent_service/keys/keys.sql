@@ -13,6 +13,10 @@ UPDATE api_key SET last_used_at = clock_timestamp()
 WHERE key_id = %(key_id)s::uuid
   AND (last_used_at IS NULL OR last_used_at < clock_timestamp() - interval '1 minute');
 
+-- name: name_is_live
+-- A row while a key of this name is not revoked. By api_key_name.
+SELECT key_id FROM api_key WHERE name = %(name)s::text AND revoked_at IS NULL LIMIT 1;
+
 -- name: insert
 INSERT INTO api_key (key_id, name, role, topics, secret_hash, requests_per_minute, created_at)
 VALUES (%(key_id)s::uuid, %(name)s::text, %(role)s::text, %(topics)s::text[], %(secret_hash)s::bytea,
@@ -81,5 +85,5 @@ SET request_hash = excluded.request_hash, status = excluded.status, ciphertext =
 DELETE FROM idempotency WHERE created_at < clock_timestamp() - interval '72 hours';
 
 -- name: forget_answers_of_customers
--- Erasure.
-DELETE FROM idempotency WHERE customer_id = ANY (%(customer_ids)s::uuid[]);
+-- Erasure. That the request was answered stays known: sent again, it must not run again and bring somebody back.
+UPDATE idempotency SET ciphertext = '' WHERE customer_id = ANY (%(customer_ids)s::uuid[]);

@@ -128,14 +128,16 @@ def mint_token(conn: Connection, keyring: Keyring, customer_id: UUID, key_name: 
 
 
 def read_token(conn: Connection, keyring: Keyring, token: str) -> UUID | None:
-    """The customer that a token acts as; None when it is expired or not one of ours."""
+    """The customer that a token acts as; None when it is expired, not one of ours, or its maker's key is revoked."""
     if not is_as_signed(token):
         return None
     try:
-        customer_id, _ = _tokens(conn, keyring).loads(token.removeprefix(TOKEN_PREFIX), max_age=TOKEN_SECONDS)
-        return UUID(customer_id)
+        customer_id, name = _tokens(conn, keyring).loads(token.removeprefix(TOKEN_PREFIX), max_age=TOKEN_SECONDS)
+        owner = UUID(customer_id)
     except (BadSignature, ValueError, TypeError):
         return None
+    # Whoever loses their key loses the tokens that they made with it.
+    return owner if conn.execute(SQL["name_is_live"], {"name": name}).fetchone() else None
 
 
 def _tokens(conn: Connection, keyring: Keyring) -> URLSafeTimedSerializer:
@@ -163,13 +165,17 @@ def try_idempotency_lock(conn: Connection, key_name: str, idempotency_key: str) 
 
 
 def find_answer(conn: Connection, keyring: Keyring, key_name: str, idempotency_key: str) -> StoredAnswer | None:
-    """The answer stored under this key in the last 72 hours, opened."""
+    """The answer stored under this key in the last 72 hours, opened.
+
+    Raises:
+        ConsentError: customer_erased, when it spoke of somebody who was erased since.
+    """
     row = conn.execute(SQL["find_answer"], {"key_name": key_name, "idempotency_key": idempotency_key}).fetchone()
     if row is None:
         return None
     key = keyring.find(conn, [row["customer_id"]]).get(row["customer_id"])
-    if key is None:  # the customer was erased while the answer was written: nobody can open it
-        return None
+    if key is None or not row["ciphertext"]:
+        raise ConsentError("customer_erased", "This was done, and the customer was erased since.")
     try:
         body = key.open(row["ciphertext"], idempotency_key.encode())
     except InvalidTag as error:

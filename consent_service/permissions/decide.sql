@@ -61,7 +61,7 @@ SELECT
     OR (tp.basis = 'consent' AND COALESCE(turned.granted_until > q.instant, false))
     OR (tp.basis = 'legitimate_interest' AND CASE
           WHEN turned.dials > 0 THEN turned.granted_until IS NOT NULL
-          ELSE governing.held_position > 0 END) AS granted,
+          ELSE usual.position > 0 END) AS granted,
   governing.governed_by
 FROM question q
 LEFT JOIN catalogue cat ON true
@@ -168,6 +168,7 @@ LEFT JOIN LATERAL (
 ) governing ON c.customer_id IS NOT NULL
 
 LEFT JOIN level held ON held.position = governing.held_position
+LEFT JOIN level usual ON usual.name = tp.default_level
 
 -- The wall clock where the customer is.
 LEFT JOIN LATERAL (

@@ -119,7 +119,11 @@ class Scope:
 
 def row_error(code: str) -> ConsentError:
     """The error of a question that cannot be asked."""
-    return ConsentError(code, _ROW_ERRORS[code])
+    if code == "topic_not_allowed":
+        return ConsentError(code, _ROW_ERRORS[code])
+    pointer = {"invalid_timestamp": "/at"}.get(code, "/channel" if "channel" in code else "/topic")
+    detail = _ROW_ERRORS[code]
+    return ConsentError(code, f"{pointer}: {detail}", errors=[{"pointer": pointer, "code": code, "detail": detail}])
 
 
 @dataclass(frozen=True, slots=True)

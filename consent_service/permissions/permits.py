@@ -28,9 +28,9 @@ from consent_service.permissions.rounds import rounds
 from consent_service.permissions.taking import Page, asked_details, take_many
 
 _ENDED = {
-    "released": ConsentError("permit_released", "The permit was released. Ask for a new one."),
-    "void": ConsentError("permit_void", "The permit is void: a later decision refused it. Ask for a new one."),
-    "expired": ConsentError("permit_expired", "The permit has expired. Ask for a new one."),
+    "released": ("permit_released", "The permit was released. Ask for a new one."),
+    "void": ("permit_void", "The permit is void: a later decision refused it. Ask for a new one."),
+    "expired": ("permit_expired", "The permit has expired. Ask for a new one."),
 }
 
 
@@ -91,7 +91,7 @@ def use_many(conn: Connection, keyring: Keyring, actor: Actor, ids: Sequence[str
             outcomes[place] = Outcome(200, body)
         for place, row in zip(positions, rows, strict=True):
             if not _is_open(row) and row["state"] != "used":
-                outcomes[place] = _ENDED["expired" if row["expired"] else row["state"]]
+                outcomes[place] = ConsentError(*_ENDED["expired" if row["expired"] else row["state"]])
     return outcomes
 
 
@@ -146,7 +146,7 @@ def _use(
     if isinstance(decision, ConsentError):
         return decision
     if row["expires_at"] <= decision.decided_at:
-        return _ENDED["expired"]
+        return ConsentError(*_ENDED["expired"])
     if row["valid_from"] > decision.decided_at:
         return ConsentError("permit_not_yet", "The permit is for later.", valid_from=format_time(row["valid_from"]))
     asked = Asked(Question("", row["channel"], row["topic"]), row["campaign"])

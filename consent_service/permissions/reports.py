@@ -179,6 +179,8 @@ def _add(page: Page, actor: Actor, row: _Row, decision: Decision) -> Reported:
         "channel": row.report.channel,
         "topic": row.report.topic,
         "campaign": row.report.campaign,
+        "source": "api",
+        "occurred_at": format_time(decision.instant),
         "contact_id": encode_id(decision.customer_id, contact_id),
         "contacted_at": format_time(decision.instant),
         "external_id": row.report.external_id,

@@ -89,7 +89,7 @@ def take_many(
             elif decision.allowed:
                 outcomes[place] = Outcome(201, granted(page, row, who, decision))
             else:
-                page.events.append(_refusal(refusal, actor, row, who, decision))
+                page.events.append(_refusal(refusal, actor, row, decision))
                 outcomes[place] = refused(decision)
         store.insert(conn, statement, page.rows)
         history.record(conn, keyring, page.events, keys={one.customer_id: one.key for one in locked.values()})
@@ -122,10 +122,8 @@ def _at(row: Asked, clock: Clock, place: int) -> Any:
     return replace(row.question, at=clock.instants[place])
 
 
-def _refusal(type_: str, actor: Actor, row: Asked, who: Resolved, decision: Decision) -> Event:
+def _refusal(type_: str, actor: Actor, row: Asked, decision: Decision) -> Event:
     details = {**asked_details(row), "decision": decision.shown()}
-    if who.state == "unknown" and who.value_hash is not None:
-        details["reference_hash"] = who.value_hash.hex()
     return Event(decision.customer_id or NOBODY, type_, actor, decision.decided_at, details)
 
 
@@ -137,4 +135,5 @@ def asked_details(row: Asked) -> dict[str, Any]:
         "topic": row.question.topic,
         "at": format_time(at) if at else None,
         "campaign": row.campaign,
+        "source": "api",
     }

@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import functools
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 from uuid import UUID
 
+import orjson
 from flask import Response, g, request
 
 from consent_service.database import Connection
@@ -102,10 +103,16 @@ def _run(conn: Connection, view: Callable[..., Response], arguments: dict[str, A
         return problems.problem(error)
 
 
+def store_instead(body: Mapping[str, Any]) -> None:
+    """What a replay answers, where the answer itself holds what is shown once."""
+    g.stored_body = orjson.dumps(body)
+
+
 def _packed(response: Response) -> bytes:
     kept = [f"{name}: {response.headers[name]}" for name in _STORED_HEADERS if name in response.headers]
     head = "\n".join([response.mimetype or "", *kept])
-    return head.encode() + b"\n\n" + response.get_data()
+    body: bytes = g.get("stored_body", response.get_data())
+    return head.encode() + b"\n\n" + body
 
 
 def _replay(stored: keys.StoredAnswer) -> Response:

@@ -237,3 +237,59 @@ def test_the_mix_says_what_is_heard_in_the_end(api: Api, ben: UUID) -> None:
 def test_a_campaign_key_turns_no_dial(api: Api, ben: UUID) -> None:
     body = {"changes": [{"channel": "email", "topic": "offers", "level": "silent"}], "source": "api"}
     assert api.call("PATCH", f"/v1/customers/{ben}/dials", body).status_code == 403
+
+
+def test_a_second_hand_wish_without_a_later_date_renews_no_consent(api: Api, ben: UUID) -> None:
+    place = ("email", "offers/garden")
+    turn(api, ben, "weekly", place=place, notice=NOTICE, evidence=EVIDENCE, occurred_at=days_ago(31))
+    for level in ("weekly", "monthly"):
+        assert turn(api, ben, level, place=place, source="api", evidence=EVIDENCE).status_code == 200
+        assert api.check("email:ben@example.com", *place)["reason"] == "consent_expired"
+    later = turn(api, ben, "monthly", place=place, source="api", evidence=EVIDENCE, occurred_at=days_ago(0))
+    assert later.status_code == 200
+    assert api.check("email:ben@example.com", *place)["allowed"] is True
+
+
+def test_a_first_dial_at_second_hand_brings_a_date_also_where_it_is_not_louder(api: Api, ben: UUID) -> None:
+    for place, level in ((("*", "orders"), "everything"), (("email", "events"), "monthly")):
+        assert turn(api, ben, level, place=place, source="import").json["code"] == "occurred_at_required"
+        dated = turn(api, ben, level, place=place, source="import", occurred_at=days_ago(1))
+        assert dated.json["code"] == "evidence_required"
+    assert turn(api, ben, "rarely", place=("email", "events"), source="import").status_code == 200
+
+
+def test_a_customer_cannot_call_their_own_wish_second_hand(api: Api, ben: UUID) -> None:
+    fields = {"source": "api", "evidence": EVIDENCE, "occurred_at": days_ago(0.1)}
+    assert turn(api, ben, "weekly", key=token(api, ben), **fields).json["code"] == "notice_required"
+
+
+def test_quieter_is_not_refused_for_its_notice(api: Api, ben: UUID) -> None:
+    api.turn(ben, ("email", "offers", "weekly"))
+    assert turn(api, ben, "silent", notice={**NOTICE, "locale": "xx"}).status_code == 200
+
+
+def test_the_mix_grants_what_a_silent_fader_only_limits(api: Api, ben: UUID) -> None:
+    answer = turn(api, ben, "silent", place=("email", "*"))
+    mix = {(one["channel"], one["topic"]): one for one in answer.json["mix"]}
+    assert (mix["email", "events"]["level"], mix["email", "events"]["granted"]) == ("silent", True)
+
+
+def test_a_token_ends_with_the_key_that_made_it(api: Api, ben: UUID) -> None:
+    desk = api.key("desk", "a desk that leaves")
+    made = api.post(f"/v1/customers/{ben}/tokens", key=desk).json["token"]
+    assert api.call("GET", f"/v1/customers/{ben}/dials", key=made).status_code == 200
+    own_id = api.call("GET", "/v1/keys", role="admin").json["keys"]
+    leaving = next(one["id"] for one in own_id if one["name"] == "a desk that leaves")
+    assert api.call("DELETE", f"/v1/keys/{leaving}", role="admin").status_code == 204
+    assert api.call("GET", f"/v1/customers/{ben}/dials", key=made).status_code == 401
+
+
+def test_a_request_sent_again_brings_no_erased_person_back(api: Api) -> None:
+    again = {"Idempotency-Key": "create-ada"}
+    body = {"identifiers": ["email:ada@example.com"]}
+    made = api.call("POST", "/v1/customers", body, role="desk", headers=again)
+    assert made.status_code == 201
+    api.post(f"/v1/customers/{made.json['id']}/erase", role="desk")
+    late = api.call("POST", "/v1/customers", body, role="desk", headers=again)
+    assert (late.status_code, late.json["code"]) == (409, "customer_erased")
+    assert api.check("email:ada@example.com", "email", "events")["reason"] == "erased"
