@@ -84,6 +84,7 @@ def expect_five(stage: Stage, customer_id: str, replies: Sequence[Reply]) -> Non
     refused = Counter((reply.status, reply.reason) for reply in replies if reply.status != 201)
     assert len(granted) == ROOM, f"{len(granted)} passed, {dict(refused)}"
     assert refused == {(409, "volume_reached"): len(replies) - ROOM}
-    assert sorted(reply.body["remaining"] for reply in granted) == [1, 2, 3, 4, 5]
+    seen = sorted(reply.body["remaining"] for reply in granted)
+    assert seen == [1, 2, 3, 4, 5], f"the same room was seen twice: {seen}"
     contacts, permits = stage.rows(TAKEN, customer_id, customer_id)[0]
     assert contacts + permits == ROOM

@@ -6,8 +6,9 @@ that the other tests play on the real one. A race is lost sooner or later: each 
 
 from __future__ import annotations
 
+import re
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 
@@ -19,8 +20,10 @@ from tests.concurrency.crowd import Stage, stage
 from tests.support.cluster import Cluster
 
 ROUNDS = 60
-MORE_THAN_FIVE = r"^(?:[6-9]|\d{2,}) passed, "
+# More pass than there is room for, or two passed on the same last room.
+MORE_THAN_FIVE = r"^(?:(?:[6-9]|\d{2,}) passed, |the same room was seen twice)"
 PAIRS = 400
+ATTEMPTS = 3
 
 Edits = Mapping[str, Sequence[tuple[str, str]]]
 
@@ -89,48 +92,44 @@ def without(cluster: Cluster, package: Path, edits: Edits) -> AbstractContextMan
     return stage(cluster, PYTHONPATH=str(package.parent), PYTHONSAFEPATH="1")
 
 
+def goes_red(play: Callable[[], object], match: str) -> None:
+    """A race may go well by chance, or be lost in another way than the one looked for: it is run up to three times."""
+    for _ in range(ATTEMPTS):
+        try:
+            play()
+        except AssertionError as error:
+            if re.search(match, str(error)):
+                return
+    pytest.fail("the guard is out, and nothing went red")
+
+
 def test_without_the_row_lock_more_than_the_room_passes(cluster: Cluster, copied: Path) -> None:
-    with (
-        without(cluster, copied, NO_ROW_LOCK) as made,
-        pytest.raises(AssertionError, match=MORE_THAN_FIVE),
-    ):
-        last_room.play(made, ROUNDS, last_room.contact)
+    with without(cluster, copied, NO_ROW_LOCK) as made:
+        goes_red(lambda: last_room.play(made, ROUNDS, last_room.contact), MORE_THAN_FIVE)
 
 
 def test_without_the_row_lock_batches_take_more_than_the_room(cluster: Cluster, copied: Path) -> None:
-    with (
-        without(cluster, copied, NO_ROW_LOCK) as made,
-        pytest.raises(AssertionError, match=MORE_THAN_FIVE),
-    ):
-        last_room.play_batches(made, ROUNDS)
+    with without(cluster, copied, NO_ROW_LOCK) as made:
+        goes_red(lambda: last_room.play_batches(made, ROUNDS), MORE_THAN_FIVE)
 
 
 def test_with_dials_read_before_the_lock_a_contact_passes_after_silent(cluster: Cluster, copied: Path) -> None:
-    with (
-        without(cluster, copied, DECISION_BEFORE_LOCK) as made,
-        pytest.raises(AssertionError, match="passed after silent was confirmed"),
-    ):
-        silence.play_races(made, ROUNDS)
+    with without(cluster, copied, DECISION_BEFORE_LOCK) as made:
+        goes_red(lambda: silence.play_races(made, ROUNDS), "passed after silent was confirmed")
 
 
 def test_with_answers_kept_in_a_process_a_check_is_allowed_after_silent(cluster: Cluster, copied: Path) -> None:
-    with (
-        without(cluster, copied, ANSWERS_KEPT) as made,
-        pytest.raises(AssertionError, match="after silent was confirmed"),
-    ):
-        silence.play_pairs(made, PAIRS)
+    with without(cluster, copied, ANSWERS_KEPT) as made:
+        goes_red(lambda: silence.play_pairs(made, PAIRS), "after silent was confirmed")
 
 
 def test_without_the_order_of_locks_callers_deadlock(cluster: Cluster, copied: Path) -> None:
-    with (
-        without(cluster, copied, {**NO_LOCK_ORDER, **NO_SECOND_ATTEMPT}) as made,
-        pytest.raises(AssertionError, match="status=503"),
-    ):
-        opposition.play_opposites(made, PAIRS)
+    with without(cluster, copied, {**NO_LOCK_ORDER, **NO_SECOND_ATTEMPT}) as made:
+        goes_red(lambda: opposition.play_opposites(made, PAIRS), "status=503")
     assert made.deadlocks
 
 
 def test_without_a_second_attempt_the_client_of_a_deadlock_hears_of_it(cluster: Cluster, copied: Path) -> None:
     with without(cluster, copied, NO_SECOND_ATTEMPT) as made:
         assert opposition.play_victim(made).status == 503
-    assert made.deadlocks == 1
+    assert made.deadlocks
