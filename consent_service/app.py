@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import partial
 from uuid import uuid4
 
 from flask import Flask, Response, g, request
@@ -17,7 +18,7 @@ from consent_service.keyring.service import Keyring
 from consent_service.keys.api import blueprint as keys
 from consent_service.permissions.api import blueprint as permissions
 from consent_service.settings import Settings
-from consent_service.web import auth, problems
+from consent_service.web import auth, patience, problems
 from consent_service.web.docs import blueprint as docs
 from consent_service.web.health import blueprint as health
 from consent_service.web.parts import Parts
@@ -41,8 +42,11 @@ def create_app(settings: Settings, database_url: str) -> Flask:
     app.config["MAX_CONTENT_LENGTH"] = settings.max_body_bytes
     app.url_map.strict_slashes = True
     app.url_map.merge_slashes = False
-    app.extensions["consent_service"] = Parts(settings, Database(database_url, settings), Keyring(*settings.secrets))
+    seconds = settings.answer_timeout_seconds
+    database = Database(database_url, settings, patience=partial(patience.seconds_left, seconds))
+    app.extensions["consent_service"] = Parts(settings, database, Keyring(*settings.secrets))
     app.before_request(_name_request)
+    app.before_request(partial(patience.begin, seconds))
     app.after_request(_dress)
     auth.install(app)
     problems.install(app)

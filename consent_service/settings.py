@@ -56,6 +56,7 @@ class Settings:
     address_requests_per_minute: int
     web_workers: int
     web_threads: int
+    answer_timeout_seconds: float
     pool_timeout_seconds: float
     statement_timeout_seconds: float
     lock_timeout_seconds: float
@@ -96,9 +97,10 @@ class Settings:
         requests_per_minute = source.whole("CONSENT_ADDRESS_REQUESTS_PER_MINUTE", 600, 1, 10**9)
         web_workers = source.whole("CONSENT_WEB_WORKERS", usable_cpus(), 1, 1024)
         web_threads = source.whole("CONSENT_WEB_THREADS", 4, 1, 256)
+        answer_timeout_seconds = source.seconds("CONSENT_ANSWER_TIMEOUT_SECONDS", 1.8)
         pool_timeout_seconds = source.seconds("CONSENT_POOL_TIMEOUT_SECONDS", 1.5)
         statement_timeout_seconds = source.seconds("CONSENT_STATEMENT_TIMEOUT_SECONDS", 30.0)
-        lock_timeout_seconds = source.seconds("CONSENT_LOCK_TIMEOUT_SECONDS", 5.0)
+        lock_timeout_seconds = source.seconds("CONSENT_LOCK_TIMEOUT_SECONDS", 1.5)
         source.refuse_unknown()
         if database_url is None and migration_url is not None:
             raise SettingsError("CONSENT_MIGRATION_URL is set and DATABASE_URL is not: set both or neither")
@@ -121,6 +123,7 @@ class Settings:
             address_requests_per_minute=requests_per_minute,
             web_workers=web_workers,
             web_threads=web_threads,
+            answer_timeout_seconds=answer_timeout_seconds,
             pool_timeout_seconds=pool_timeout_seconds,
             statement_timeout_seconds=statement_timeout_seconds,
             lock_timeout_seconds=lock_timeout_seconds,

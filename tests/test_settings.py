@@ -29,7 +29,8 @@ def test_defaults() -> None:
     assert settings.web_workers >= 1
     assert settings.pool_timeout_seconds == 1.5
     assert settings.statement_timeout_seconds == 30
-    assert settings.lock_timeout_seconds == 5
+    assert settings.lock_timeout_seconds == 1.5
+    assert settings.answer_timeout_seconds == 1.8
     assert settings.secrets == (SECRET.encode(),)
 
 

@@ -30,18 +30,18 @@ Row = Mapping[str, Any]
 
 def lock(conn: Connection) -> datetime:
     """Waits until no decision runs, keeps others from starting until commit, and answers the time then."""
-    conn.execute(SQL["lock"], {"lock": CATALOGUE_LOCK})
+    conn.run(SQL["lock"], {"lock": CATALOGUE_LOCK})
     return _value(conn, "now", {})  # type: ignore[no-any-return]
 
 
 def share(conn: Connection) -> None:
     """Keeps `lock` waiting until this transaction ends; many may hold it at once."""
-    conn.execute(SQL["share"], {"lock": CATALOGUE_LOCK})
+    conn.run(SQL["share"], {"lock": CATALOGUE_LOCK})
 
 
 def current(conn: Connection) -> Row | None:
     """version, document, applied_at, retired_channels and retired_topics; None before the first catalogue."""
-    return conn.execute(SQL["current"]).fetchone()
+    return conn.run(SQL["current"]).fetchone()
 
 
 def zone_is_known(conn: Connection, zone: str) -> bool:
@@ -62,7 +62,7 @@ def in_use(conn: Connection, catalogue: Catalogue) -> InUse:
 
 
 def _dials(conn: Connection) -> frozenset[tuple[str, str, str]]:
-    rows = conn.execute(SQL["dials_in_use"])
+    rows = conn.run(SQL["dials_in_use"])
     return frozenset((row["channel"], row["topic"], row["level"]) for row in rows)
 
 
@@ -74,11 +74,11 @@ def standing(conn: Connection, what: str, names: Collection[str]) -> set[str]:
     """
     if not names:
         return set()
-    return {row["name"] for row in conn.execute(SQL[f"standing_{what}"], {"names": sorted(names)})}
+    return {row["name"] for row in conn.run(SQL[f"standing_{what}"], {"names": sorted(names)})}
 
 
 def _value(conn: Connection, statement: str, parameters: Row) -> Any:
-    row = conn.execute(SQL[statement], parameters).fetchone()
+    row = conn.run(SQL[statement], parameters).fetchone()
     return next(iter(row.values())) if row else None
 
 
@@ -87,7 +87,7 @@ def _value(conn: Connection, statement: str, parameters: Row) -> Any:
 
 def find(conn: Connection) -> Catalogue | None:
     """The catalogue as the tables have it, with retired parts and every notice; None before the first one."""
-    row = conn.execute(SQL["load"]).fetchone()
+    row = conn.run(SQL["load"]).fetchone()
     if row is None:
         return None
     return Catalogue(
@@ -160,37 +160,37 @@ def _policy(row: Row) -> Policy:
 def put(conn: Connection, catalogue: Catalogue, *, version: int, now: datetime, accepted_louder: Sequence[Row]) -> None:
     """Writes all that a catalogue declares, and the version. What it no longer declares stays."""
     written = {"version": version, "document": Json(dict(catalogue.document)), "now": now}
-    conn.execute(SQL["put_catalogue"], {**written, "time_zone": catalogue.time_zone})
-    conn.execute(SQL["put_version"], {**written, "accepted_louder": Jsonb(list(accepted_louder))})
+    conn.run(SQL["put_catalogue"], {**written, "time_zone": catalogue.time_zone})
+    conn.run(SQL["put_version"], {**written, "accepted_louder": Jsonb(list(accepted_louder))})
     kinds = [{"name": kind.name, "shared": kind.shared} for kind in catalogue.identifier_kinds.values()]
-    conn.execute(SQL["put_kinds"], {"rows": Jsonb(kinds)})
-    conn.execute(SQL["put_segments"], {"names": sorted(catalogue.segments)})
+    conn.run(SQL["put_kinds"], {"rows": Jsonb(kinds)})
+    conn.run(SQL["put_segments"], {"names": sorted(catalogue.segments)})
     for statement, rows in (
         ("put_levels", [_level_row(level) for level in catalogue.levels.values()]),
         ("put_channels", [_channel_row(channel) for channel in catalogue.channels.values()]),
         ("put_topics", [_topic_row(topic) for topic in catalogue.topics.values()]),
         ("put_notices", [_notice_row(notice) for notice in catalogue.notices.values()]),
     ):
-        conn.execute(SQL[statement], {"rows": Jsonb(rows)})
-    conn.execute(SQL["delete_policies"])
-    conn.execute(SQL["put_policies"], {"rows": Jsonb([_policy_row(policy) for policy in catalogue.policies])})
+        conn.run(SQL[statement], {"rows": Jsonb(rows)})
+    conn.run(SQL["delete_policies"])
+    conn.run(SQL["put_policies"], {"rows": Jsonb([_policy_row(policy) for policy in catalogue.policies])})
 
 
 def retire(conn: Connection, *, channels: Collection[str], topics: Collection[str], now: datetime) -> None:
     """Marks channels and topics as retired: asked for no more, and never deleted."""
-    conn.execute(SQL["retire_channels"], {"names": sorted(channels), "now": now})
-    conn.execute(SQL["retire_topics"], {"names": sorted(topics), "now": now})
+    conn.run(SQL["retire_channels"], {"names": sorted(channels), "now": now})
+    conn.run(SQL["retire_topics"], {"names": sorted(topics), "now": now})
 
 
 def delete_unused(
     conn: Connection, catalogue: Catalogue, *, channels: Collection[str], topics: Collection[str]
 ) -> None:
     """Deletes these channels and topics, and levels, segments and kinds that the catalogue lacks."""
-    conn.execute(SQL["delete_topics"], {"names": sorted(topics)})
-    conn.execute(SQL["delete_channels"], {"names": sorted(channels)})
-    conn.execute(SQL["delete_levels"], {"names": sorted(catalogue.levels)})
-    conn.execute(SQL["delete_segments"], {"names": sorted(catalogue.segments)})
-    conn.execute(SQL["delete_kinds"], {"names": sorted(catalogue.identifier_kinds)})
+    conn.run(SQL["delete_topics"], {"names": sorted(topics)})
+    conn.run(SQL["delete_channels"], {"names": sorted(channels)})
+    conn.run(SQL["delete_levels"], {"names": sorted(catalogue.levels)})
+    conn.run(SQL["delete_segments"], {"names": sorted(catalogue.segments)})
+    conn.run(SQL["delete_kinds"], {"names": sorted(catalogue.identifier_kinds)})
 
 
 def _level_row(level: Level) -> Row:

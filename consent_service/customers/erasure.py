@@ -30,8 +30,8 @@ def erase(conn: Connection, keyring: Keyring, actor: Actor, customer_id: UUID) -
     locked = require_locked(conn, keyring, customer_id, actor)
     # Nobody merges anyone into the person while we hold it.
     everyone = lineage(conn, locked.customer_id)
-    conn.execute(SQL["lock"], {"customer_ids": everyone})
-    rows = conn.execute(SQL["erase"], {"customer_ids": everyone}).fetchall()
+    conn.run(SQL["lock"], {"customer_ids": everyone})
+    rows = conn.run(SQL["erase"], {"customer_ids": everyone}).fetchall()
     if len(rows) != len(everyone):
         raise unknown_customer()
     keys.forget_answers_of(conn, everyone)

@@ -28,10 +28,10 @@ def check_fields(conn: Connection, given: Mapping[str, str | None]) -> None:
     if locale is not None and not (len(locale) <= LONGEST_LOCALE and _LOCALE.fullmatch(locale)):
         raise ConsentError("invalid_value", "A locale is a BCP 47 tag, as en or en-GB.")
     if time_zone is not None and not (
-        time_zone in _zones() and conn.execute(SQL["time_zone_exists"], {"time_zone": time_zone}).fetchone()
+        time_zone in _zones() and conn.run(SQL["time_zone_exists"], {"time_zone": time_zone}).fetchone()
     ):
         raise ConsentError("unknown_time_zone", "A time zone is an IANA name, as Europe/London.")
-    if segment is not None and not conn.execute(SQL["segment_exists"], {"segment": segment}).fetchone():
+    if segment is not None and not conn.run(SQL["segment_exists"], {"segment": segment}).fetchone():
         raise ConsentError("unknown_segment", "The catalogue has no such segment.")
 
 

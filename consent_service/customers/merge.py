@@ -60,7 +60,7 @@ def merge(conn: Connection, keyring: Keyring, actor: Actor, customer_id: UUID, o
     if moved_names:
         store.insert_identifiers(conn, keyring, own_key, moved_names)
     for move in _MOVES:
-        conn.execute(SQL[move], {**places, "nobody": NOBODY})
+        conn.run(SQL[move], {**places, "nobody": NOBODY})
     row = store.one(conn, SQL["change_survivor"], {**places, **fields})
     after = _snapshots(conn, [survivor])[survivor.customer_id] | fields
     details = {
@@ -94,7 +94,7 @@ def _snapshots(conn: Connection, customers: list[Locked]) -> dict[UUID, dict[str
         for one in customers
     }
     for part in ("dials", "pauses", "suppressions"):
-        for row in conn.execute(SQL[part], {"customer_ids": list(keys)}):
+        for row in conn.run(SQL[part], {"customer_ids": list(keys)}):
             shown_row = {
                 name: format_time(value) if hasattr(value, "isoformat") else value
                 for name, value in row.items()

@@ -35,7 +35,7 @@ DESK = ("desk", "admin")
 
 def find(conn: Connection, keyring: Keyring, customer_id: UUID) -> dict[str, Any] | None:
     """The active customer as answers show it; None when there is none (any more)."""
-    row = conn.execute(SQL["show"], {"customer_id": customer_id}).fetchone()
+    row = conn.run(SQL["show"], {"customer_id": customer_id}).fetchone()
     key = keyring.find(conn, [customer_id]).get(customer_id)
     if row is None or key is None:
         return None

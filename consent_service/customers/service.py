@@ -95,7 +95,7 @@ def lock_many(conn: Connection, keyring: Keyring, customer_ids: Iterable[UUID]) 
     for _ in range(MOST_MERGES_FOLLOWED):
         if not missing:
             break
-        found = conn.execute(SQL["lock"], {"customer_ids": sorted(missing)}).fetchall()
+        found = conn.run(SQL["lock"], {"customer_ids": sorted(missing)}).fetchall()
         rows.update({row["customer_id"]: row for row in found})
         survivors = {row["customer_id"]: row["survivor_id"] for row in found if row["state"] == "merged"}
         if survivors:
@@ -142,13 +142,13 @@ def unknown_customer() -> ConsentError:
 
 def survivors(conn: Connection, customer_ids: Iterable[UUID]) -> dict[UUID, UUID]:
     """The active customer that each id leads to; unknown and erased ones are missing."""
-    rows = conn.execute(SQL["survivors"], {"customer_ids": list(customer_ids)})
+    rows = conn.run(SQL["survivors"], {"customer_ids": list(customer_ids)})
     return {row["customer_id"]: row["survivor_id"] for row in rows}
 
 
 def lineage(conn: Connection, customer_id: UUID) -> list[UUID]:
     """The id itself and the ids that were merged into it: whose events make up one history."""
-    return [row["customer_id"] for row in conn.execute(SQL["lineage"], {"customer_id": customer_id})]
+    return [row["customer_id"] for row in conn.run(SQL["lineage"], {"customer_id": customer_id})]
 
 
 def create_unknown_many(

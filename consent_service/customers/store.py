@@ -12,7 +12,7 @@ from typing import Any
 from uuid import UUID
 
 from consent_service.customers.model import BUILT_IN_KINDS, ID, Reference
-from consent_service.database import Connection, load
+from consent_service.database import Connection, Statement, load
 from consent_service.errors import ConsentError
 from consent_service.keyring.model import NOBODY, DataKey
 from consent_service.keyring.service import Keyring
@@ -40,13 +40,13 @@ class NewCustomer:
     segment: str | None = None
 
 
-def one(conn: Connection, statement: str, values: Mapping[str, Any]) -> Mapping[str, Any]:
+def one(conn: Connection, statement: Statement, values: Mapping[str, Any]) -> Mapping[str, Any]:
     """The row of a statement that always has one.
 
     Raises:
         ConsentError: internal, when it has none.
     """
-    row = conn.execute(statement, values).fetchone()
+    row = conn.run(statement, values).fetchone()
     if row is None:
         raise ConsentError("internal")
     return row
@@ -56,7 +56,7 @@ def kinds_of(conn: Connection, references: Iterable[Reference]) -> Mapping[str, 
     """Whether each declared kind is shared; asks the catalogue only about kinds that are not built in."""
     if {ref.kind for ref in references} <= BUILT_IN_KINDS.keys() | {ID}:
         return BUILT_IN_KINDS
-    return {row["name"]: row["shared"] for row in conn.execute(SQL["kinds"])} | BUILT_IN_KINDS
+    return {row["name"]: row["shared"] for row in conn.run(SQL["kinds"])} | BUILT_IN_KINDS
 
 
 def hash_of(conn: Connection, keyring: Keyring, reference: Reference) -> bytes:
@@ -72,7 +72,7 @@ def holders(conn: Connection, keyring: Keyring, references: Iterable[Reference])
     named, ids = [ref for ref in asked if ref.kind != ID], [ref for ref in asked if ref.kind == ID]
     found = {ref: Holders(None) for ref in ids}
     found.update((ref, Holders(hash_of(conn, keyring, ref))) for ref in named)
-    rows = conn.execute(
+    rows = conn.run(
         SQL["find"],
         {
             "kinds": [ref.kind for ref in named],
@@ -93,7 +93,7 @@ def holders(conn: Connection, keyring: Keyring, references: Iterable[Reference])
 def lock_names(conn: Connection, keyring: Keyring, references: Iterable[Reference]) -> None:
     """One creator at a time for identifiers of shared kinds, until the transaction ends."""
     keys = {int.from_bytes(hash_of(conn, keyring, ref)[:8], "big", signed=True) for ref in references}
-    conn.execute(SQL["lock_names"], {"lock_keys": sorted(keys)})
+    conn.run(SQL["lock_names"], {"lock_keys": sorted(keys)})
 
 
 def claim(
@@ -106,7 +106,7 @@ def claim(
     by_hash = {(ref.kind, hash_of(conn, keyring, ref)): ref for ref in owners}
     ordered = sorted(by_hash)
     customer_ids = [owners[by_hash[name]] for name in ordered]
-    rows = conn.execute(
+    rows = conn.run(
         SQL["claim"],
         {
             "kinds": [kind for kind, _ in ordered],
@@ -123,19 +123,19 @@ def claim(
 def give_back(conn: Connection, keyring: Keyring, owners: Mapping[Reference, UUID]) -> None:
     """Undoes claims of this transaction."""
     if owners:
-        conn.execute(SQL["give_back"], {**_names(conn, keyring, owners), "customer_ids": list(owners.values())})
+        conn.run(SQL["give_back"], {**_names(conn, keyring, owners), "customer_ids": list(owners.values())})
 
 
 def revive(conn: Connection, keyring: Keyring, references: Iterable[Reference]) -> bool:
     """The erased person came back: these identifiers' hashes stop answering. True when there was one."""
-    return bool(conn.execute(SQL["revive"], _names(conn, keyring, references)).fetchall())
+    return bool(conn.run(SQL["revive"], _names(conn, keyring, references)).fetchall())
 
 
 def insert(
     conn: Connection, keyring: Keyring, new: Sequence[NewCustomer]
 ) -> tuple[Mapping[UUID, datetime], Mapping[UUID, DataKey]]:
     """Stores customers with a data key each and their names; (times of creation, keys) by customer."""
-    rows = conn.execute(
+    rows = conn.run(
         SQL["insert"],
         {
             "customer_ids": [each.customer_id for each in new],
@@ -176,7 +176,7 @@ def insert_identifiers(
 def identifiers(conn: Connection, keys: Mapping[UUID, DataKey]) -> dict[UUID, list[Reference]]:
     """What names each of these customers, opened with their keys, oldest first."""
     found: dict[UUID, list[Reference]] = {owner: [] for owner in keys}
-    for row in conn.execute(SQL["identifiers"], {"customer_ids": list(keys)}):
+    for row in conn.run(SQL["identifiers"], {"customer_ids": list(keys)}):
         clear = keys[row["customer_id"]].open(row["ciphertext"], _binding(row["kind"], row["value_hash"]))
         found[row["customer_id"]].append(Reference(row["kind"], clear.decode()))
     return found

@@ -111,7 +111,7 @@ def lift(conn: Connection, keyring: Keyring, actor: Actor, suppression_id: str) 
     if locked is None:
         raise _no_suppression()
     place = {"customer_id": locked.customer_id, "suppression_id": own_id}
-    row = conn.execute(SQL["delete"], place).fetchone()
+    row = conn.run(SQL["delete"], place).fetchone()
     if row is None:
         raise _no_suppression()
     stop = Stop(row["channel"], row["kind"], "")
@@ -122,11 +122,11 @@ def lift(conn: Connection, keyring: Keyring, actor: Actor, suppression_id: str) 
 
 
 def _lift_point(conn: Connection, keyring: Keyring, actor: Actor, own_id: UUID) -> None:
-    point = conn.execute(SQL["find_point"], {"suppression_id": own_id}).fetchone()
+    point = conn.run(SQL["find_point"], {"suppression_id": own_id}).fetchone()
     if point is None:
         raise _no_suppression()
     holders = _lock_holders(conn, keyring, point)
-    row = conn.execute(SQL["delete_point"], {**point, "suppression_id": own_id}).fetchone()
+    row = conn.run(SQL["delete_point"], {**point, "suppression_id": own_id}).fetchone()
     if row is None:  # lifted by another while we waited
         raise _no_suppression()
     stop = Stop(row["channel"], row["kind"], "")
@@ -143,7 +143,7 @@ def _lift_point(conn: Connection, keyring: Keyring, actor: Actor, own_id: UUID) 
 
 def _lock_holders(conn: Connection, keyring: Keyring, point: Mapping[str, Any]) -> list[Locked]:
     """Everybody who has the contact point, locked in the order of their ids."""
-    rows = conn.execute(SQL["holders"], point)
+    rows = conn.run(SQL["holders"], point)
     locked = lock_many(conn, keyring, [row["customer_id"] for row in rows])
     return list({one.customer_id: one for one in locked.values()}.values())
 
@@ -152,7 +152,7 @@ def _kind_of_channel(conn: Connection, channel: str | None) -> str | None:
     """The kind of identifier that a channel uses; None for every channel."""
     if channel is None:
         return None
-    row = conn.execute(SQL["channel"], {"channel": channel}).fetchone()
+    row = conn.run(SQL["channel"], {"channel": channel}).fetchone()
     if row is None:
         raise ConsentError("unknown_channel", "The catalogue has no such channel.")
     kind: str = row["identifier_kind"]

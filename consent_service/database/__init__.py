@@ -4,7 +4,8 @@ Knows no noun of the domain. Nothing here runs at import, and no connection is o
 has forked.
 """
 
-from consent_service.database.pool import Connection, Database
-from consent_service.database.queries import load
+from consent_service.database.connection import Connection
+from consent_service.database.pool import Database
+from consent_service.database.queries import Statement, load
 
-__all__ = ["Connection", "Database", "load"]
+__all__ = ["Connection", "Database", "Statement", "load"]

@@ -15,7 +15,8 @@ from consent_service.errors import ConsentError, Unavailable
 # Class 08 connection, 53 resources, 57 operator intervention (statement timeout is 57014), 55P03 lock timeout,
 # 25P03/25P04 idle or transaction timeout, 58 system error, XX internal error of the server.
 _UNAVAILABLE_CLASSES = ("08", "53", "57", "58", "XX")
-_UNAVAILABLE_STATES = {"55P03", "25P03", "25P04"}
+# 0A000 is what a prepared statement says once a migration changed its columns: a new connection prepares it anew.
+_UNAVAILABLE_STATES = {"55P03", "25P03", "25P04", "0A000"}
 _RETRY_STATES = {"40001", "40P01"}
 
 

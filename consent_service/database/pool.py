@@ -1,28 +1,36 @@
-"""The pool of connections of one process, and the two ways to use it.
+"""The pool of connections of one process, and the ways to use it.
 
 The pool is opened at first use, which is after gunicorn has forked: sockets are never shared between
 processes. Connections are in autocommit mode: a read is one statement, a write is one `transaction()`.
-Every connection acts as the role `consent_service`, which owns nothing.
+Every connection acts as the role `consent_service`, which owns nothing. Nobody waits for it longer than they
+have patience: for a connection, for a lock, for an answer.
 """
 
 from __future__ import annotations
 
 import contextlib
 import threading
+import time
 from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
 
-import psycopg
-from psycopg.rows import DictRow, dict_row
-from psycopg_pool import ConnectionPool
+import orjson
+from psycopg.rows import dict_row
+from psycopg.types.json import set_json_loads
+from psycopg_pool import ConnectionPool, PoolClosed
 
+from consent_service.database.connection import Connection
 from consent_service.database.errors import may_be_repeated, translate
+from consent_service.database.pulse import CONNECT_SECONDS, Pulse
+from consent_service.errors import Unavailable
 from consent_service.settings import Settings
 
-Connection = psycopg.Connection[DictRow]
 Answer = TypeVar("Answer")
 
 TRANSACTION_ATTEMPTS = 5
+# Of a transaction whose owner has nothing to say: a process that was stopped holds customers' locks.
+IDLE_SECONDS = 10.0
+RESTART_SECONDS = 0.5
 
 
 class Database:
@@ -31,47 +39,19 @@ class Database:
     Args:
         url: conninfo or postgresql:// URL of a login that is, or is a member of, consent_service.
         settings: timeouts, and the size of the pool (one connection a thread).
+        patience: seconds that the work of this moment may still wait for the database. With it the database is
+            watched, and everybody is refused at once while it does not answer. None: a command, which may wait
+            as long as the server's own limits allow.
     """
 
-    def __init__(self, url: str, settings: Settings) -> None:
+    def __init__(self, url: str, settings: Settings, patience: Callable[[], float] | None = None) -> None:
         self.url = url
         self.settings = settings
+        self._patience = patience
+        self._pulse: Pulse | None = None
         self._pool: ConnectionPool[Connection] | None = None
         self._opening = threading.Lock()
-
-    def _configure(self, conn: Connection) -> None:
-        milliseconds = int(self.settings.statement_timeout_seconds * 1000)
-        lock_milliseconds = int(self.settings.lock_timeout_seconds * 1000)
-        conn.execute("SET ROLE consent_service")
-        conn.execute(
-            "SELECT set_config('statement_timeout', %s, false), set_config('lock_timeout', %s, false),"
-            " set_config('idle_in_transaction_session_timeout', %s, false), set_config('jit', 'off', false),"
-            # Planning the decision takes longer than running it, and its plan does not hang on the parameters.
-            " set_config('plan_cache_mode', 'force_generic_plan', false),"
-            " set_config('TimeZone', 'UTC', false)",
-            [str(milliseconds), str(lock_milliseconds), str(2 * milliseconds)],
-        )
-
-    def _open(self) -> ConnectionPool[Connection]:
-        with self._opening:
-            if self._pool is None:
-                self._pool = ConnectionPool(
-                    self.url,
-                    kwargs={
-                        "autocommit": True,
-                        "prepare_threshold": 0,
-                        "row_factory": dict_row,
-                        "connect_timeout": 2,
-                        "application_name": "consent-service",
-                    },
-                    connection_class=psycopg.Connection[DictRow],
-                    configure=self._configure,
-                    min_size=1,
-                    max_size=self.settings.web_threads,
-                    timeout=self.settings.pool_timeout_seconds,
-                    open=True,
-                )
-            return self._pool
+        self._waiting = threading.BoundedSemaphore(max(1, settings.web_threads // 2))
 
     @contextlib.contextmanager
     def reading(self) -> Iterator[Connection]:
@@ -80,9 +60,8 @@ class Database:
         Raises:
             Unavailable: no connection, or the database does not answer.
         """
-        pool = self._pool or self._open()
         try:
-            with pool.connection() as conn:
+            with self._lent() as conn:
                 yield conn
         except Exception as error:
             _raise_translated(error)
@@ -94,9 +73,9 @@ class Database:
         Raises:
             Unavailable: no connection, or the database does not answer.
         """
-        pool = self._pool or self._open()
         try:
-            with pool.connection() as conn, conn.transaction():
+            with self._lent() as conn, conn.transaction():
+                self._extend_limits(conn)
                 yield conn
         except Exception as error:
             _raise_translated(error)
@@ -119,9 +98,9 @@ class Database:
             work: is called with the connection; must have no effect outside the database.
         """
         for attempt in range(TRANSACTION_ATTEMPTS):
-            pool = self._pool or self._open()
             try:
-                with pool.connection() as conn, conn.transaction():
+                with self._lent() as conn, conn.transaction():
+                    self._extend_limits(conn)
                     return work(conn)
             except Exception as error:
                 if not may_be_repeated(error) or attempt + 1 == TRANSACTION_ATTEMPTS:
@@ -130,10 +109,113 @@ class Database:
 
     def close(self) -> None:
         """Closes the pool; a later use opens a new one."""
+        pulse, self._pulse = self._pulse, None
+        if pulse is not None:
+            pulse.stop()
+        self._drop_pool(seconds=5.0)
+
+    @contextlib.contextmanager
+    def _lent(self) -> Iterator[Connection]:
+        """A connection of the pool for the block; what it holds of a transaction afterwards is rolled back."""
+        if self._pulse is not None and self._pulse.lost:
+            self._await_return(self._pulse)
+        timeout, until = self.settings.pool_timeout_seconds, None
+        if self._patience is not None:
+            left = self._patience()
+            timeout, until = min(timeout, left), time.monotonic() + left
+        pool = self._pool or self._open()
+        try:
+            conn = pool.getconn(timeout)
+        except PoolClosed:  # the pulse has just dropped it for a new one
+            pool = self._open()
+            conn = pool.getconn(timeout)
+        conn.until = until
+        try:
+            yield conn
+        finally:
+            conn.until = None
+            pool.putconn(conn)
+
+    def _await_return(self, pulse: Pulse) -> None:
+        """A restart is soon over: some wait for its end a moment, so that others find threads that are free."""
+        if self._waiting.acquire(blocking=False):
+            try:
+                if pulse.returns_within(RESTART_SECONDS):
+                    return
+            finally:
+                self._waiting.release()
+        raise Unavailable
+
+    def _extend_limits(self, conn: Connection) -> None:
+        """A large batch may wait for locks, and work, longer than the connection's usual limits."""
+        lock_seconds = self.settings.lock_timeout_seconds
+        left = conn.until - time.monotonic() if conn.until is not None else 0.0
+        if left > 2 * lock_seconds:
+            conn.execute("SELECT set_config('lock_timeout', %s, true)", [_milliseconds(left)])
+
+    def _open(self) -> ConnectionPool[Connection]:
         with self._opening:
-            if self._pool is not None:
-                self._pool.close()
-                self._pool = None
+            if self._patience is not None and self._pulse is None:
+                self._pulse = Pulse(self._connect, self._drop_pool)
+                self._pulse.start()
+            if self._pool is None:
+                self._pool = ConnectionPool(
+                    self.url,
+                    kwargs=_OPTIONS,
+                    connection_class=Connection,
+                    configure=self._configure,
+                    min_size=1,
+                    max_size=self.settings.web_threads,
+                    timeout=self.settings.pool_timeout_seconds,
+                    # A failed attempt is given up: the next request makes the next one, without growing delays.
+                    reconnect_timeout=0.0,
+                    open=True,
+                )
+            return self._pool
+
+    def _connect(self) -> Connection:
+        return Connection.connect(self.url, **_OPTIONS)
+
+    def _configure(self, conn: Connection) -> None:
+        conn.until = time.monotonic() + CONNECT_SECONDS
+        conn.execute("SET ROLE consent_service")
+        conn.execute(
+            "SELECT set_config('statement_timeout', %s, false), set_config('lock_timeout', %s, false),"
+            " set_config('idle_in_transaction_session_timeout', %s, false), set_config('jit', 'off', false),"
+            # A server whose client gave up stops working for it, also while it waits for a lock.
+            " set_config('client_connection_check_interval', '1s', false),"
+            # Planning the decision takes longer than running it, and its plan does not hang on the parameters.
+            " set_config('plan_cache_mode', 'force_generic_plan', false),"
+            " set_config('TimeZone', 'UTC', false)",
+            [
+                _milliseconds(self.settings.statement_timeout_seconds),
+                _milliseconds(self.settings.lock_timeout_seconds),
+                _milliseconds(IDLE_SECONDS),
+            ],
+        )
+        set_json_loads(orjson.loads, conn)
+        conn.until, conn.watch = None, self._pulse
+
+    def _drop_pool(self, seconds: float = 0.0) -> None:
+        """Closes the connections that rest; those in use are closed when they come back."""
+        with self._opening:
+            pool, self._pool = self._pool, None
+        if pool is not None:
+            pool.close(seconds)
+
+
+_OPTIONS: dict[str, Any] = {
+    "autocommit": True,
+    # The driver prepares nothing by itself: after a rollback it forgets all, also what a connection prepared.
+    "prepare_threshold": None,
+    "row_factory": dict_row,
+    "connect_timeout": CONNECT_SECONDS,
+    "application_name": "consent-service",
+}
+
+
+def _milliseconds(seconds: float) -> str:
+    return f"{max(1, int(seconds * 1000))}ms"
 
 
 def _raise_translated(error: Exception) -> Any:

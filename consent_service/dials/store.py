@@ -20,7 +20,7 @@ def places(conn: Connection, customer_id: UUID, changes: Sequence[Change]) -> li
     Raises:
         ConsentError: unknown_channel, unknown_topic or unknown_level, with the change's index.
     """
-    rows = conn.execute(
+    rows = conn.run(
         SQL["places"],
         {
             "customer_id": customer_id,
@@ -64,7 +64,7 @@ def _place(change: Change, row: dict[str, Any]) -> Place:
 
 def turn(conn: Connection, customer_id: UUID, turned: Sequence[Place], **act: Any) -> None:
     """Writes dials. `act`: set_at, recorded_at, source, role, event_id."""
-    conn.execute(
+    conn.run(
         SQL["turn"],
         {
             "customer_id": customer_id,
@@ -79,12 +79,12 @@ def turn(conn: Connection, customer_id: UUID, turned: Sequence[Place], **act: An
 
 def bump(conn: Connection, customer_id: UUID) -> None:
     """Counts a change of dials or pauses."""
-    conn.execute(SQL["bump"], {"customer_id": customer_id})
+    conn.run(SQL["bump"], {"customer_id": customer_id})
 
 
 def version(conn: Connection, customer_id: UUID) -> int:
     """The version of a customer's dials and pauses."""
-    row = conn.execute(SQL["version"], {"customer_id": customer_id}).fetchone()
+    row = conn.run(SQL["version"], {"customer_id": customer_id}).fetchone()
     assert row is not None
     found: int = row["version"]
     return found
@@ -92,50 +92,50 @@ def version(conn: Connection, customer_id: UUID) -> int:
 
 def dials(conn: Connection, customer_id: UUID) -> list[dict[str, Any]]:
     """A customer's dials."""
-    return conn.execute(SQL["dials"], {"customer_id": customer_id}).fetchall()
+    return conn.run(SQL["dials"], {"customer_id": customer_id}).fetchall()
 
 
 def pauses(conn: Connection, customer_id: UUID) -> list[dict[str, Any]]:
     """A customer's pauses that have not ended."""
-    return conn.execute(SQL["pauses"], {"customer_id": customer_id}).fetchall()
+    return conn.run(SQL["pauses"], {"customer_id": customer_id}).fetchall()
 
 
 def pause(conn: Connection, customer_id: UUID, channel: str) -> dict[str, Any] | None:
     """The pause of a channel or '*', ended or not."""
-    return conn.execute(SQL["pause"], {"customer_id": customer_id, "channel": channel}).fetchone()
+    return conn.run(SQL["pause"], {"customer_id": customer_id, "channel": channel}).fetchone()
 
 
 def set_pause(conn: Connection, row: dict[str, Any]) -> None:
     """Replaces the pause of one channel."""
-    conn.execute(SQL["set_pause"], row)
+    conn.run(SQL["set_pause"], row)
 
 
 def end_pause(conn: Connection, customer_id: UUID, channel: str) -> None:
     """Removes the pause of one channel."""
-    conn.execute(SQL["end_pause"], {"customer_id": customer_id, "channel": channel})
+    conn.run(SQL["end_pause"], {"customer_id": customer_id, "channel": channel})
 
 
 def require_channel(conn: Connection, channel: str) -> None:
     """Raises: ConsentError unknown_channel."""
-    if channel != "*" and conn.execute(SQL["channel_known"], {"channel": channel}).fetchone() is None:
+    if channel != "*" and conn.run(SQL["channel_known"], {"channel": channel}).fetchone() is None:
         raise ConsentError("unknown_channel", "The catalogue has no such channel.")
 
 
 def require_notice(conn: Connection, notice: Notice) -> None:
     """Raises: ConsentError unknown_notice."""
     asked = {"id": notice.id, "version": notice.version, "locale": notice.locale}
-    if conn.execute(SQL["notice_known"], asked).fetchone() is None:
+    if conn.run(SQL["notice_known"], asked).fetchone() is None:
         raise ConsentError("unknown_notice", "The catalogue has no such notice in this language.")
 
 
 def contact_places(conn: Connection) -> list[tuple[str, str]]:
     """(channel, topic) of every contact that can be asked about."""
-    return [(row["channel"], row["topic"]) for row in conn.execute(SQL["contact_places"])]
+    return [(row["channel"], row["topic"]) for row in conn.run(SQL["contact_places"])]
 
 
 def now(conn: Connection) -> datetime:
     """The database's clock."""
-    row = conn.execute(SQL["now"]).fetchone()
+    row = conn.run(SQL["now"]).fetchone()
     assert row is not None
     at: datetime = row["now"]
     return at

@@ -39,7 +39,7 @@ def record(
         committed, clear = seal_bytes(event.content())
         commitments.append(committed)
         ciphertexts.append(known[event.customer_id].seal(clear, event.event_id.bytes))
-    conn.execute(
+    conn.run(
         SQL["insert"],
         {
             "customer_ids": [event.customer_id for event in events],
@@ -62,7 +62,7 @@ def page(
 ) -> list[dict[str, Any]]:
     """Up to `most` events of a customer (all ids merged into one), newest first, after the cursor `before`."""
     before_at, before_id = before or (None, None)
-    rows = conn.execute(
+    rows = conn.run(
         SQL["page"],
         {"customer_ids": list(customer_ids), "before_at": before_at, "before_id": before_id, "most": most},
     ).fetchall()
@@ -73,7 +73,7 @@ def find(
     conn: Connection, keyring: Keyring, owners: Sequence[UUID], event_ids: Sequence[UUID]
 ) -> dict[UUID, dict[str, Any]]:
     """Those events that belong to one of the owners, by id."""
-    rows = conn.execute(SQL["find"], {"customer_ids": list(owners), "event_ids": list(event_ids)}).fetchall()
+    rows = conn.run(SQL["find"], {"customer_ids": list(owners), "event_ids": list(event_ids)}).fetchall()
     return {UUID(event["id"]): event for event in _shown(conn, keyring, rows)}
 
 

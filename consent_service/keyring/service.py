@@ -47,7 +47,7 @@ class Keyring:
     def create(self, conn: Connection, customer_ids: Iterable[UUID]) -> None:
         """Makes a data key for each customer that has none."""
         ids = list(customer_ids)
-        conn.execute(
+        conn.run(
             SQL["insert"],
             {
                 "customer_ids": ids,
@@ -66,16 +66,16 @@ class Keyring:
 
     def delete(self, conn: Connection, customer_ids: Iterable[UUID]) -> None:
         """Destroys data keys: what they sealed can never be opened again."""
-        conn.execute(SQL["delete"], {"customer_ids": list(customer_ids)})
+        conn.run(SQL["delete"], {"customer_ids": list(customer_ids)})
 
     def rewrap(self, conn: Connection) -> int:
         """Wraps up to REWRAP_BATCH keys with the current secret that an earlier one wraps; how many it did."""
-        rows = conn.execute(
+        rows = conn.run(
             SQL["wrapped_otherwise"], {"secret_id": self._current.secret_id, "most": REWRAP_BATCH}
         ).fetchall()
         if rows:
             clear = {row["customer_id"]: self._unwrap(row) for row in rows}
-            conn.execute(
+            conn.run(
                 SQL["rewrap"],
                 {
                     "customer_ids": list(clear),
@@ -87,12 +87,12 @@ class Keyring:
 
     def count_wrapped_otherwise(self, conn: Connection) -> int:
         """How many keys are not wrapped with the current secret."""
-        row = conn.execute(SQL["count_wrapped_otherwise"], {"secret_id": self._current.secret_id}).fetchone()
+        row = conn.run(SQL["count_wrapped_otherwise"], {"secret_id": self._current.secret_id}).fetchone()
         assert row is not None
         return int(row["keys"])
 
     def _find(self, conn: Connection, customer_ids: Iterable[UUID]) -> dict[UUID, bytes]:
-        rows = conn.execute(SQL["find"], {"customer_ids": list(customer_ids)})
+        rows = conn.run(SQL["find"], {"customer_ids": list(customer_ids)})
         return {row["customer_id"]: self._unwrap(row) for row in rows}
 
     def _unwrap(self, row: Mapping[str, Any]) -> bytes:

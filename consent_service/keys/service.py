@@ -49,14 +49,14 @@ def create(
         raise ConsentError("invalid_value", f"A key's name has 1 to {LONGEST_NAME} printable characters.")
     if topics and role != "campaign":
         raise ConsentError("invalid_value", "Only a campaign key is limited to topics.")
-    unknown = conn.execute(SQL["unknown_topics"], {"topics": topics_of(topics) or []}).fetchone()
+    unknown = conn.run(SQL["unknown_topics"], {"topics": topics_of(topics) or []}).fetchone()
     if unknown:
         raise ConsentError("unknown_topic", "A key is limited to topics of the catalogue, or `*`.")
-    conn.execute(SQL["lock_name"], {"name": name})
-    if conn.execute(SQL["other_role_of_name"], {"name": name, "role": role}).fetchone():
+    conn.run(SQL["lock_name"], {"name": name})
+    if conn.run(SQL["other_role_of_name"], {"name": name, "role": role}).fetchone():
         raise ConsentError("key_name_taken", "A key of another role has this name. Choose another name.")
     secret, key_id = new_secret(), uuid7()
-    row = conn.execute(
+    row = conn.run(
         SQL["insert"],
         {
             "key_id": key_id,
@@ -75,11 +75,11 @@ def create(
 
 def find(conn: Connection, secret: str) -> ApiKey | None:
     """The key that this secret is, when it is not revoked; its last use is noted to the minute."""
-    row = conn.execute(SQL["find"], {"secret_hash": secret_hash(secret)}).fetchone()
+    row = conn.run(SQL["find"], {"secret_hash": secret_hash(secret)}).fetchone()
     if row is None or row["revoked_at"] is not None:
         return None
     if row.pop("use_is_due"):
-        conn.execute(SQL["touch"], {"key_id": row["key_id"]})
+        conn.run(SQL["touch"], {"key_id": row["key_id"]})
     return _key(row)
 
 
@@ -97,7 +97,7 @@ def find_by_name(conn: Connection, name: str) -> ApiKey:
 
 def list_keys(conn: Connection) -> list[ApiKey]:
     """All keys, revoked ones too, by name and age."""
-    return [_key(row) for row in conn.execute(SQL["list"])]
+    return [_key(row) for row in conn.run(SQL["list"])]
 
 
 def revoke(conn: Connection, keyring: Keyring, actor: Actor, key_id: UUID) -> None:
@@ -106,9 +106,9 @@ def revoke(conn: Connection, keyring: Keyring, actor: Actor, key_id: UUID) -> No
     Raises:
         ConsentError: not_found.
     """
-    row = conn.execute(SQL["revoke"], {"key_id": key_id}).fetchone()
+    row = conn.run(SQL["revoke"], {"key_id": key_id}).fetchone()
     if row is None:
-        if conn.execute(SQL["exists"], {"key_id": key_id}).fetchone() is None:
+        if conn.run(SQL["exists"], {"key_id": key_id}).fetchone() is None:
             raise ConsentError("not_found", "There is no such key.")
         return
     before = {"key_id": str(key_id), "name": row["name"], "role": row["role"]}
@@ -117,7 +117,7 @@ def revoke(conn: Connection, keyring: Keyring, actor: Actor, key_id: UUID) -> No
 
 def count_request(conn: Connection, subject: str) -> tuple[int, int]:
     """(requests of the subject in this minute with this one, seconds until the minute ends)."""
-    row = conn.execute(SQL["count_request"], {"subject": subject}).fetchone()
+    row = conn.run(SQL["count_request"], {"subject": subject}).fetchone()
     assert row is not None
     return row["requests"], row["resets_in_seconds"]
 
@@ -137,7 +137,7 @@ def read_token(conn: Connection, keyring: Keyring, token: str) -> UUID | None:
     except (BadSignature, ValueError, TypeError):
         return None
     # Whoever loses their key loses the tokens that they made with it.
-    return owner if conn.execute(SQL["name_is_live"], {"name": name}).fetchone() else None
+    return owner if conn.run(SQL["name_is_live"], {"name": name}).fetchone() else None
 
 
 def _tokens(conn: Connection, keyring: Keyring) -> URLSafeTimedSerializer:
@@ -158,9 +158,7 @@ def try_idempotency_lock(conn: Connection, key_name: str, idempotency_key: str) 
 
     Here and below `idempotency_key` is a keyed hash of what the client sent: that may name a person.
     """
-    row = conn.execute(
-        SQL["try_idempotency_lock"], {"key_name": key_name, "idempotency_key": idempotency_key}
-    ).fetchone()
+    row = conn.run(SQL["try_idempotency_lock"], {"key_name": key_name, "idempotency_key": idempotency_key}).fetchone()
     return bool(row and row["locked"])
 
 
@@ -170,7 +168,7 @@ def find_answer(conn: Connection, keyring: Keyring, key_name: str, idempotency_k
     Raises:
         ConsentError: customer_erased, when it spoke of somebody who was erased since.
     """
-    row = conn.execute(SQL["find_answer"], {"key_name": key_name, "idempotency_key": idempotency_key}).fetchone()
+    row = conn.run(SQL["find_answer"], {"key_name": key_name, "idempotency_key": idempotency_key}).fetchone()
     if row is None:
         return None
     key = keyring.find(conn, [row["customer_id"]]).get(row["customer_id"])
@@ -196,7 +194,7 @@ def store_answer(
     keys = keyring.find(conn, [customer_id])
     if customer_id not in keys:  # erased within this very request
         customer_id, keys = NOBODY, keyring.find(conn, [NOBODY])
-    conn.execute(
+    conn.run(
         SQL["store_answer"],
         {
             "key_name": key_name,
@@ -212,13 +210,13 @@ def store_answer(
 def forget_old(database: Database) -> None:
     """Housekeeping: stored answers of more than 72 hours ago, counters of past minutes."""
     with database.reading() as conn:
-        conn.execute(SQL["forget_answers"])
-        conn.execute(SQL["forget_counts"])
+        conn.run(SQL["forget_answers"])
+        conn.run(SQL["forget_counts"])
 
 
 def forget_answers_of(conn: Connection, customer_ids: Sequence[UUID]) -> None:
     """Erasure: stored answers that speak of these customers."""
-    conn.execute(SQL["forget_answers_of_customers"], {"customer_ids": list(customer_ids)})
+    conn.run(SQL["forget_answers_of_customers"], {"customer_ids": list(customer_ids)})
 
 
 def shown(key: ApiKey) -> dict[str, Any]:

@@ -178,7 +178,7 @@ def replay(log: Sequence[Sent], asked: Plan, settings: Settings, tell: Callable[
             with database.transaction() as conn:
                 create_unknown_many(conn, keyring, ACTOR, everybody[start : start + BATCH], source="import")
         with database.transaction() as conn:
-            conn.execute(SQL["give_dials"], {"level": asked.level})
+            conn.run(SQL["give_dials"], {"level": asked.level})
         began = time.monotonic()
         order = sorted(
             (place for place, name in enumerate(names) if name is not None),

@@ -40,7 +40,7 @@ def decide(
     Raises:
         Moved: a customer was merged meanwhile.
     """
-    rows = conn.execute(
+    rows = conn.run(
         DECIDE,
         {
             "customer_ids": [who.customer_id for who in resolved],
@@ -74,7 +74,7 @@ def _answer(row: dict[str, Any]) -> Decision | ConsentError:
 
 def now(conn: Connection) -> datetime:
     """The database's clock."""
-    row = conn.execute(SQL["now"]).fetchone()
+    row = conn.run(SQL["now"]).fetchone()
     assert row is not None
     at: datetime = row["now"]
     return at
@@ -83,12 +83,12 @@ def now(conn: Connection) -> datetime:
 def insert(conn: Connection, statement: str, rows: Sequence[Mapping[str, Any]]) -> None:
     """Runs a set-based statement: each column of `rows` becomes an array of its name."""
     if rows:
-        conn.execute(SQL[statement], {name: [row[name] for row in rows] for name in rows[0]})
+        conn.run(SQL[statement], {name: [row[name] for row in rows] for name in rows[0]})
 
 
 def permits(conn: Connection, ids: Sequence[tuple[UUID, UUID]]) -> dict[UUID, dict[str, Any]]:
     """Permits by (customer, permit) id; those that are not there are missing."""
-    rows = conn.execute(
+    rows = conn.run(
         SQL["find_permits"],
         {"customer_ids": [owner for owner, _ in ids], "permit_ids": [permit for _, permit in ids]},
     )
@@ -97,7 +97,7 @@ def permits(conn: Connection, ids: Sequence[tuple[UUID, UUID]]) -> dict[UUID, di
 
 def contacts(conn: Connection, ids: Sequence[tuple[UUID, UUID]]) -> dict[UUID, dict[str, Any]]:
     """Contacts by (customer, contact) id."""
-    rows = conn.execute(
+    rows = conn.run(
         SQL["find_contacts"],
         {"customer_ids": [owner for owner, _ in ids], "contact_ids": [contact for _, contact in ids]},
     )
@@ -113,7 +113,7 @@ def reported(
     conn: Connection, key_name: str, external: Sequence[tuple[UUID, str]]
 ) -> dict[tuple[UUID, str], dict[str, Any]]:
     """The first records of reports that came before, by (customer, external id)."""
-    rows = conn.execute(
+    rows = conn.run(
         SQL["find_reported"],
         {
             "key_name": key_name,
@@ -126,4 +126,4 @@ def reported(
 
 def count_erased(conn: Connection, days: Sequence[datetime]) -> None:
     """Adds reports of contacts to erased people to their days' totals."""
-    conn.execute(SQL["count_erased"], {"days": [day.date() for day in days]})
+    conn.run(SQL["count_erased"], {"days": [day.date() for day in days]})

@@ -18,6 +18,7 @@ from gunicorn.http.errors import ParseException
 from werkzeug.exceptions import ClientDisconnected, RequestEntityTooLarge
 
 from consent_service.errors import ConsentError
+from consent_service.web.patience import body_arrived
 
 MOST_DEPTH = 32
 LARGEST_INTEGER = 2**53 - 1  # beyond it JSON numbers are not exact everywhere (RFC 8259, 6; RFC 8785)
@@ -62,6 +63,7 @@ def body_bytes() -> bytes:
             raise RequestEntityTooLarge
         if length is not None and len(body) < length:
             raise ClientDisconnected
+        body_arrived(len(body))
         return body
     except RequestEntityTooLarge as error:
         raise ConsentError("body_too_large", "The body is longer than this service reads.") from error

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterator
+from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
@@ -19,7 +20,7 @@ from consent_service.customers.service import (
     resolve,
     resolve_many,
 )
-from consent_service.database import Connection, Database
+from consent_service.database import Connection, Database, Statement
 from consent_service.errors import ConsentError
 from consent_service.history.model import Actor
 from tests.customers.people import at_once, erase, merge, rows, somebody, types
@@ -42,13 +43,13 @@ def wide(shared_api: Api) -> Iterator[Database]:
 def statements(conn: Connection) -> list[str]:
     """Notes every statement that runs on the connection from now on."""
     seen: list[str] = []
-    run = conn.execute
+    run = conn.run
 
-    def execute(query: str, *arguments: object, **options: object) -> object:
-        seen.append(query)
-        return run(query, *arguments, **options)
+    def noted(statement: Statement, *arguments: Any) -> object:
+        seen.append(statement)
+        return run(statement, *arguments)
 
-    conn.execute = execute  # type: ignore[method-assign, assignment]
+    conn.run = noted  # type: ignore[method-assign, assignment]
     return seen
 
 

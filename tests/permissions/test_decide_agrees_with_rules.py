@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 
-import psycopg
 import pytest
 from hypothesis import HealthCheck, given, seed, settings
 from psycopg.rows import dict_row
 
+from consent_service.database import Connection
 from consent_service.permissions import store
 from consent_service.permissions.model import Decision, Question
 from tests.support import rules
@@ -24,8 +24,8 @@ SEED = int(os.environ.get("CONSENT_TEST_SEED", USUAL_SEED))
 
 
 @pytest.fixture(scope="module")
-def conn(module_database: TestDatabase) -> Iterator[psycopg.Connection[dict[str, object]]]:
-    with psycopg.connect(module_database.owner_url, row_factory=dict_row, prepare_threshold=0) as opened:
+def conn(module_database: TestDatabase) -> Iterator[Connection]:
+    with Connection.connect(module_database.owner_url, row_factory=dict_row, prepare_threshold=None) as opened:
         # As the service's own connections have it.
         opened.execute("SET jit = off")
         opened.execute("SET plan_cache_mode = force_generic_plan")
@@ -33,9 +33,7 @@ def conn(module_database: TestDatabase) -> Iterator[psycopg.Connection[dict[str,
         yield opened
 
 
-def answers(
-    conn: psycopg.Connection[dict[str, object]], world: World
-) -> Iterator[tuple[tuple[object, ...], tuple[object, ...]]]:
+def answers(conn: Connection, world: World) -> Iterator[tuple[tuple[object, ...], tuple[object, ...]]]:
     """(the rendering's answer, the SQL's) for the world's question and every other channel and topic, as a check
     and as the use of a permit ask it."""
     put_catalogue(conn, world.document)
@@ -98,7 +96,7 @@ def from_sql(decision: object) -> tuple[object, ...]:
     ],
 )
 @given(world=worlds())
-def test_sql_and_rules_answer_alike(conn: psycopg.Connection[dict[str, object]], world: World) -> None:
+def test_sql_and_rules_answer_alike(conn: Connection, world: World) -> None:
     with conn.transaction(force_rollback=True):
         for expected, answered in answers(conn, world):
             assert answered == expected

@@ -1,0 +1,146 @@
+"""A connection that waits for PostgreSQL only so long, and runs the statements of our files the short way.
+
+The time limits of the server do not fire in a server that is frozen, or behind a network that is gone: so the
+waiting itself has an end here. A connection whose waiting was given up is closed, because nobody knows what
+the server made of it. It never repeats anything by itself.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Generator, Iterator, Mapping
+from typing import Any, Protocol, TypeVar
+
+import psycopg
+from psycopg import abc, pq
+from psycopg.adapt import Transformer
+from psycopg.generators import execute
+from psycopg.rows import DictRow
+
+from consent_service.database.queries import Statement
+
+Value = TypeVar("Value")
+
+LOOK_SECONDS = 0.1  # how often the waiting looks whether it should go on
+
+
+class Watch(Protocol):
+    """Says whether the database as a whole still answers."""
+
+    @property
+    def lost(self) -> bool:
+        """True while it does not."""
+
+
+class GaveUp(psycopg.OperationalError):
+    """The server was silent for too long; what it did is unknown."""
+
+
+class Connection(psycopg.Connection[DictRow]):
+    """A connection in autocommit mode, with rows as dictionaries.
+
+    `until`: the instant of `time.monotonic()` at which waiting ends; None: the server's own limits are enough.
+    `watch`: ends all waiting when the database as a whole is lost.
+    """
+
+    until: float | None = None
+    watch: Watch | None = None
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._ready: set[bytes] = set()
+        # How the columns of each statement are read, and their names: known from its first answer on.
+        self._columns: dict[bytes, tuple[abc.Transformer, list[str]]] = {}
+
+    def wait(
+        self,
+        gen: Generator[Any, Any, Value],
+        interval: float = LOOK_SECONDS,
+        timeout: float | None = None,
+    ) -> Value:
+        """Runs what waits for the server, as the driver does, until `until` or while `watch` is content.
+
+        Raises:
+            GaveUp: and the connection is closed.
+        """
+        try:
+            return super().wait(self._watched(gen), interval=min(interval, LOOK_SECONDS), timeout=timeout)
+        except GaveUp:
+            self.close()
+            raise
+
+    def _watched(self, gen: Generator[Any, Any, Value]) -> Generator[Any, Any, Value]:
+        try:
+            wanted = next(gen)
+            while True:
+                ready = yield wanted
+                if not ready:  # nothing came in the last interval
+                    self._look()
+                wanted = gen.send(ready)
+        except StopIteration as end:
+            found: Value = end.value
+            return found
+
+    def _look(self) -> None:
+        if self.watch is not None and self.watch.lost:
+            raise GaveUp("the database is lost")
+        if self.until is not None and time.monotonic() >= self.until:
+            raise GaveUp("the database is silent for too long")
+
+    def run(self, statement: Statement, params: Mapping[str, Any] | None = None) -> Rows:
+        """The rows of a statement of our files, which this connection prepares once and reads without a cursor."""
+        if not statement.is_typed:
+            cursor = self.execute(statement, params)
+            return Rows(cursor.fetchall() if cursor.description else [])
+        if statement.label not in self._ready:
+            self.pgconn.send_prepare(statement.label, statement.prepared)
+            self._result()
+            self._ready.add(statement.label)
+        values = statement.values(params or {})
+        self.pgconn.send_query_prepared(statement.label, values, result_format=pq.Format.BINARY)
+        return self._rows(statement, self._result())
+
+    def _rows(self, statement: Statement, result: pq.abc.PGresult) -> Rows:
+        reader = self._columns.get(statement.label)
+        if reader is None:
+            transformer: abc.Transformer = Transformer(self)
+            transformer.set_pgresult(result, format=pq.Format.BINARY)
+            names = [(result.fname(place) or b"").decode() for place in range(result.nfields)]
+            reader = self._columns[statement.label] = (transformer, names)
+        transformer, names = reader
+        transformer.set_pgresult(result, set_loaders=False)
+
+        def row(values: Any) -> DictRow:
+            return dict(zip(names, values, strict=True))
+
+        return Rows(transformer.load_rows(0, result.ntuples, row))
+
+    def _result(self) -> pq.abc.PGresult:
+        # One statement has one result.
+        result: pq.abc.PGresult = self.wait(execute(self.pgconn))[0]
+        if result.status == pq.ExecStatus.FATAL_ERROR:
+            error = psycopg.errors.error_from_result(result, encoding="utf-8")
+            if isinstance(error, psycopg.errors.FeatureNotSupported):
+                self.close()  # a migration changed columns: what is prepared here never runs again
+            raise error
+        return result
+
+
+class Rows:
+    """The rows of an answer, all here already; read once, in order."""
+
+    __slots__ = ("_rows",)
+
+    def __init__(self, rows: list[DictRow]) -> None:
+        self._rows = iter(rows)
+
+    def __iter__(self) -> Iterator[DictRow]:
+        return self._rows
+
+    def fetchone(self) -> DictRow | None:
+        """The next row; None when there is none."""
+        return next(self._rows, None)
+
+    def fetchall(self) -> list[DictRow]:
+        """The rest of the rows."""
+        return list(self._rows)

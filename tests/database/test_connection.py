@@ -1,0 +1,136 @@
+"""A statement's values arrive as they were given; waiting ends when it should, and only then."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from datetime import UTC, date, datetime, timedelta, timezone
+from typing import Any
+from uuid import uuid4
+
+import psycopg
+import pytest
+from psycopg.rows import dict_row
+
+from consent_service.database import Connection, Statement
+from consent_service.database.connection import GaveUp
+from consent_service.database.errors import translate
+from tests.support.cluster import TestDatabase
+
+
+@pytest.fixture
+def conn(database: TestDatabase) -> Iterator[Connection]:
+    with Connection.connect(
+        database.owner_url, autocommit=True, row_factory=dict_row, prepare_threshold=None
+    ) as opened:
+        yield opened
+
+
+TEXTS = [
+    "",
+    "NULL",
+    "null",
+    "a,b",
+    "{}",
+    '"',
+    "\\",
+    '\\"',
+    "it's",
+    " space ",
+    "\n\t",
+    "ä\u2028\U0001f600",
+    "%s %(x)s $1",
+]
+NEW_YORK = timezone(timedelta(hours=-5))
+
+
+@pytest.mark.parametrize(
+    ("type_", "value"),
+    [
+        ("text", "NULL"),
+        ("text", "\\x41"),
+        ("text[]", [*TEXTS, None]),
+        ("text[]", []),
+        ("uuid", uuid4()),
+        ("uuid[]", [uuid4(), None]),
+        ("boolean", False),
+        ("boolean[]", [True, None, False]),
+        ("integer", -3),
+        ("bigint[]", [2**62, None]),
+        ("bytea", b"\x00\xff\\"),
+        ("bytea[]", [b"", None, b"\x00'\"\\"]),
+        ("timestamptz", datetime(2026, 2, 28, 23, 59, 59, 999999, UTC)),
+        ("timestamptz[]", [datetime(1, 1, 1, tzinfo=UTC), None, datetime(9999, 12, 31, tzinfo=UTC)]),
+        ("date[]", [date(2024, 2, 29), None]),
+    ],
+)
+def test_a_value_arrives_as_it_was_given(conn: Connection, type_: str, value: Any) -> None:
+    statement = Statement(f"SELECT %(value)s::{type_} AS value, pg_typeof(%(value)s::{type_})::text AS type")
+    assert statement.is_typed
+    for _ in range(2):  # as it is prepared, and prepared already
+        row = conn.run(statement, {"value": value}).fetchone()
+        assert row is not None
+        assert row["value"] == value
+    assert conn.run(statement, {"value": None}).fetchone() == {"value": None, "type": row["type"]}
+
+
+def test_a_time_is_an_instant_whatever_its_offset(conn: Connection) -> None:
+    at = datetime(2026, 3, 8, 1, 30, tzinfo=NEW_YORK)
+    found = conn.run(Statement("SELECT %(at)s::timestamptz AS at"), {"at": at}).fetchone()
+    assert found == {"at": at}
+
+
+def test_a_nul_is_refused_and_never_cut(conn: Connection) -> None:
+    for type_, value in (("text", "a\0b"), ("text[]", ["a\0b"])):
+        with pytest.raises(psycopg.DataError):
+            conn.run(Statement(f"SELECT %(value)s::{type_}"), {"value": value})
+
+
+def test_a_statement_that_failed_first_runs_later(conn: Connection) -> None:
+    statement = Statement("SELECT 1 / %(by)s::integer AS found")
+    with pytest.raises(psycopg.errors.DivisionByZero), conn.transaction():
+        conn.run(statement, {"by": 0})
+    assert conn.run(statement, {"by": 1}).fetchone() == {"found": 1}
+
+
+def test_waiting_ends_at_its_limit_and_the_connection_with_it(conn: Connection) -> None:
+    conn.until = time.monotonic() + 0.3
+    begin = time.monotonic()
+    with pytest.raises(GaveUp) as caught, conn.transaction():
+        conn.execute("SELECT pg_sleep(5)")
+    assert 0.3 <= time.monotonic() - begin < 3
+    assert conn.closed
+    refused = translate(caught.value)
+    assert refused is not None
+    assert refused.code == "decision_unavailable"
+
+
+def test_waiting_ends_when_the_database_is_lost(conn: Connection) -> None:
+    class Lost:
+        lost = True
+
+    conn.watch = Lost()
+    with pytest.raises(GaveUp):
+        conn.execute("SELECT pg_sleep(5)")
+    assert conn.closed
+
+
+def test_a_server_that_answers_within_the_limit_is_heard_however_late_we_look(conn: Connection) -> None:
+    conn.until = time.monotonic() - 1
+    assert conn.execute("SELECT 1 AS one").fetchone() == {"one": 1}
+
+
+def test_a_statement_whose_columns_a_migration_changed_is_a_clear_no_decision(
+    conn: Connection, database: TestDatabase
+) -> None:
+    with database.owner() as owner:
+        owner.execute("CREATE TABLE changing (one integer)")
+        statement = Statement("SELECT changing.* FROM changing")
+        assert conn.run(statement).fetchall() == []
+        owner.execute("ALTER TABLE changing ALTER one TYPE text")
+        with pytest.raises(psycopg.errors.FeatureNotSupported) as caught:
+            conn.run(statement)
+    assert conn.closed  # the next one prepares anew
+    refused = translate(caught.value)
+    assert refused is not None
+    assert refused.code == "decision_unavailable"
