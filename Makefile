@@ -32,7 +32,8 @@ test: $(VENV)/.installed-test
 	$(BIN)/python -m pytest -q tests/concurrency
 
 bench: $(VENV)/.installed-test
-	$(BIN)/python -m benchmarks
+# BENCH='--customers 100000 --only check,batch --data-dir FOLDER': some parts, and seeds that are kept.
+	$(BIN)/python -m benchmarks $(BENCH)
 
 check: $(VENV)/.installed-test
 	$(BIN)/ruff check .
