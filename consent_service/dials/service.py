@@ -224,7 +224,7 @@ def show(conn: Connection, keyring: Keyring, customer_id: UUID) -> dict[str, Any
                 "topic": topic,
                 "level": decision.held_level,
                 "granted": decision.granted,
-                "governed_by": decision.shown()["governed_by"],
+                "governed_by": decision.governed_by,
             }
             for (channel, topic), decision in zip(places, mix, strict=True)
             if isinstance(decision, Decision)

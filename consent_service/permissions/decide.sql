@@ -12,7 +12,9 @@
 --   accept_retired  true for contacts that were already made
 --   bounded         `at` must lie from 5 minutes ago to 400 days ahead
 --   not_before_now  an `at` in the past is taken as now
---   explain         whether `governed_by` is wanted
+--   explain         whether `places` is wanted: a list of [kind, channel, topic, level, position, mode, policy, contacts,
+--                   seconds, used, room, set at, role, source, ends at], in no order; a default among them governs
+--                   when `default_limits`
 -- Leans on the primary keys of dial, pause, suppression, identifier and point_suppression, on permit_open and on
 -- contact_window; the catalogue's tables are small.
 WITH clock AS MATERIALIZED (
@@ -52,36 +54,23 @@ SELECT
   CASE WHEN verdict.row_number >= 11 THEN governing.room END AS remaining,
   CASE
     WHEN verdict.row_number IN (5, 11, 12)
-      AND NOT governing.silent AND NOT governing.on_request
-      AND (tp.basis <> 'consent' OR turned.granted_until > opening.at)
+      AND held.mode IS DISTINCT FROM 'silent' AND held.mode IS DISTINCT FROM 'on_request'
+      AND (tp.basis <> 'consent' OR governing.granted_until > opening.at)
     THEN opening.at
   END AS next_allowed_at,
   held.name AS held_level,
   tp.essential
-    OR (tp.basis = 'consent' AND COALESCE(turned.granted_until > q.instant, false))
+    OR (tp.basis = 'consent' AND COALESCE(governing.granted_until > q.instant, false))
     OR (tp.basis = 'legitimate_interest' AND CASE
-          WHEN turned.dials > 0 THEN turned.granted_until IS NOT NULL
-          ELSE usual.position > 0 END) AS granted,
-  governing.governed_by
+          WHEN governing.topic_dials > 0 THEN governing.granted_until IS NOT NULL
+          ELSE governing.default_position > 0 END) AS granted,
+  governing.default_limits,
+  governing.places
 FROM question q
 LEFT JOIN catalogue cat ON true
 LEFT JOIN channel ch ON ch.name = q.channel
 LEFT JOIN topic tp ON tp.name = q.topic
 LEFT JOIN customer c ON c.customer_id = q.customer_id
-
--- The topic dials over the contact. Only they grant; the silent level does not, an expired one no longer does.
-LEFT JOIN LATERAL (
-  SELECT count(*) AS dials,
-         max(l.position) AS loudest,
-         CASE
-           WHEN bool_or(l.mode <> 'silent' AND d.expires_at IS NULL) THEN 'infinity'::timestamptz
-           ELSE max(d.expires_at) FILTER (WHERE l.mode <> 'silent')
-         END AS granted_until              -- NULL: none ever granted
-  FROM dial d
-  JOIN level l ON l.name = d.level
-  WHERE d.customer_id = c.customer_id AND d.channel IN ('*', q.channel)
-    AND d.topic = ANY (tp.covered_by) AND d.topic <> '*'
-) turned ON true
 
 -- What stops a contact whatever the dials say.
 LEFT JOIN LATERAL (
@@ -102,73 +91,78 @@ LEFT JOIN LATERAL (
      WHERE p.customer_id = c.customer_id AND p.channel IN ('*', q.channel)) AS paused_until
 ) stop ON c.customer_id IS NOT NULL
 
--- Every dial, default and policy over the contact, with its room. Every one of them must have some.
+-- Every dial, default and policy over the contact, with its room: all of them must have some. The default limits until
+-- a topic dial at least as loud as it covers the contact; until then its figures count with the others'.
 LEFT JOIN LATERAL (
   SELECT
-    min(place.position) AS held_position,
-    COALESCE(bool_or(place.mode = 'silent'), false) AS silent,
-    COALESCE(bool_or(place.mode = 'on_request'), false) AS on_request,
-    min(usage.room) AS room,
-    max(usage.room_at) AS room_at,         -- when the last full one has room again; NULL: none is full
-    CASE WHEN %(explain)s::boolean THEN
-      jsonb_agg(jsonb_build_object(
-        'kind', place.kind, 'channel', place.channel, 'topic', place.topic, 'level', place.level, 'mode', place.mode,
-        'name', place.policy, 'contacts', place.contacts, 'per', place.per_seconds, 'used', usage.used,
-        'room', usage.room, 'set_at', place.set_at, 'role', place.role,
-        'source', place.source, 'expires_at', place.expires_at)
-        ORDER BY place.position NULLS LAST, place.kind DESC, place.channel, place.topic, place.policy)
-    END AS governed_by
+    found.topic_dials, found.granted_until, found.default_position, found.default_limits, found.places,
+    CASE WHEN found.default_limits THEN LEAST(found.position, found.default_position) ELSE found.position END AS position,
+    CASE WHEN found.default_limits THEN LEAST(found.room, found.default_room) ELSE found.room END AS room,
+    -- When the last full one has room again; NULL: none is full.
+    CASE WHEN found.default_limits THEN GREATEST(found.room_at, found.default_room_at) ELSE found.room_at END AS room_at
   FROM (
-    SELECT 'dial' AS kind, d.channel, d.topic, l.name AS level, l.position, l.mode, l.contacts, l.per_seconds,
-           NULL::text AS policy, d.set_at, d.role, d.source, d.expires_at
-    FROM dial d
-    JOIN level l ON l.name = d.level
-    WHERE d.customer_id = c.customer_id AND d.channel IN ('*', q.channel) AND d.topic = ANY (tp.covered_by)
-    UNION ALL
-    -- The default limits until a topic dial at least as loud covers the contact.
-    SELECT 'default', '*', tp.default_topic, l.name, l.position, l.mode, l.contacts, l.per_seconds,
-           NULL, cat.applied_at, NULL, NULL, NULL
-    FROM level l
-    WHERE l.name = tp.default_level AND (turned.loudest IS NULL OR turned.loudest < l.position)
-    UNION ALL
-    -- Under consent it is silent, and any topic dial is at least as loud as that.
-    SELECT 'default', '*', tp.basis_topic, l.name, l.position, l.mode, NULL, NULL,
-           NULL, cat.applied_at, NULL, NULL, NULL
-    FROM level l
-    WHERE tp.basis = 'consent' AND turned.dials = 0 AND l.mode = 'silent'
-    UNION ALL
-    SELECT 'policy', p.channel, p.topic, NULL, NULL, 'capped', p.contacts, p.per_seconds,
-           p.name, cat.applied_at, NULL, NULL, NULL
-    FROM policy p
-    WHERE p.channel IN ('*', q.channel) AND p.topic = ANY (tp.covered_by)
-      AND (p.segment IS NULL OR p.segment = c.segment)
-  ) place
-  LEFT JOIN LATERAL (
-    -- An entry made at s counts while s > instant - window, also when a clock put it ahead; an open permit counts
-    -- whole until it ends. The n-th last to leave is the one that makes room in a cap of n.
-    SELECT count(*) AS used, GREATEST(place.contacts - count(*), 0)::integer AS room,
-           (array_agg(entry.leaves_at ORDER BY entry.leaves_at DESC))[place.contacts] AS room_at
+    SELECT
+      -- Topic dials: only they grant; the silent level does not, an expired one no longer does.
+      count(*) FILTER (WHERE place.is_topic_dial) AS topic_dials,
+      max(place.grants_until) FILTER (WHERE place.is_topic_dial) AS granted_until,   -- NULL: none ever granted
+      min(place.position) FILTER (WHERE place.kind = 'dial') AS position,
+      min(usage.room) FILTER (WHERE place.kind <> 'default') AS room,
+      max(usage.room_at) FILTER (WHERE place.kind <> 'default') AS room_at,
+      min(place.position) FILTER (WHERE place.kind = 'default') AS default_position,
+      min(usage.room) FILTER (WHERE place.kind = 'default') AS default_room,
+      max(usage.room_at) FILTER (WHERE place.kind = 'default') AS default_room_at,
+      COALESCE(max(place.position) FILTER (WHERE place.is_topic_dial)
+               < min(place.position) FILTER (WHERE place.kind = 'default'), true) AS default_limits,
+      json_agg(json_build_array(
+        place.kind, place.channel, place.topic, place.level, place.position, place.mode, place.policy, place.contacts,
+        place.per_seconds, usage.used, usage.room, place.set_at, place.role, place.source, place.expires_at))
+        FILTER (WHERE %(explain)s::boolean) AS places
     FROM (
-      SELECT k.contacted_at + place.per_seconds * interval '1 second' AS leaves_at
-      FROM contact k
-      WHERE k.customer_id = c.customer_id AND k.counts
-        AND k.contacted_at > q.instant - place.per_seconds * interval '1 second'
-        AND (place.channel = '*' OR k.channel = place.channel)
-        AND (place.topic = '*' OR k.topic = place.topic OR starts_with(k.topic, place.topic || '/'))
+      SELECT 'dial' AS kind, d.channel, d.topic, l.name AS level, l.position, l.mode, l.contacts, l.per_seconds,
+             NULL::text AS policy, d.set_at, d.role, d.source, d.expires_at, d.topic <> '*' AS is_topic_dial,
+             CASE WHEN l.mode <> 'silent' THEN COALESCE(d.expires_at, 'infinity') END AS grants_until
+      FROM dial d
+      JOIN level l ON l.name = d.level
+      WHERE d.customer_id = c.customer_id AND d.channel IN ('*', q.channel) AND d.topic = ANY (tp.covered_by)
       UNION ALL
-      SELECT m.expires_at
-      FROM permit m
-      WHERE %(count_permits)s::boolean AND m.customer_id = c.customer_id AND m.state = 'open' AND m.counts
-        AND m.expires_at > q.instant
-        AND (place.channel = '*' OR m.channel = place.channel)
-        AND (place.topic = '*' OR m.topic = place.topic OR starts_with(m.topic, place.topic || '/'))
-    ) entry
-  ) usage ON place.contacts IS NOT NULL
-  WHERE NOT tp.essential
+      -- Under consent the default is the silent level, which is always the first.
+      SELECT 'default', '*', COALESCE(tp.default_topic, tp.basis_topic), l.name, l.position, l.mode, l.contacts,
+             l.per_seconds, NULL, cat.applied_at, NULL, NULL, NULL, false, NULL
+      FROM level l
+      WHERE l.name = tp.default_level OR (tp.basis = 'consent' AND l.position = 0)
+      UNION ALL
+      SELECT 'policy', p.channel, p.topic, NULL, NULL, 'capped', p.contacts, p.per_seconds,
+             p.name, cat.applied_at, NULL, NULL, NULL, false, NULL
+      FROM policy p
+      WHERE p.channel IN ('*', q.channel) AND p.topic = ANY (tp.covered_by)
+        AND (p.segment IS NULL OR p.segment = c.segment)
+    ) place
+    LEFT JOIN LATERAL (
+      -- An entry made at s counts while s > instant - window, also when a clock put it ahead; an open permit counts
+      -- whole until it ends. The n-th last to leave is the one that makes room in a cap of n.
+      SELECT count(*) AS used, GREATEST(place.contacts - count(*), 0)::integer AS room,
+             (array_agg(entry.leaves_at ORDER BY entry.leaves_at DESC))[place.contacts] AS room_at
+      FROM (
+        SELECT k.contacted_at + place.per_seconds * interval '1 second' AS leaves_at
+        FROM contact k
+        WHERE k.customer_id = c.customer_id AND k.counts
+          AND k.contacted_at > q.instant - place.per_seconds * interval '1 second'
+          AND (place.channel = '*' OR k.channel = place.channel)
+          AND (place.topic = '*' OR k.topic = place.topic OR starts_with(k.topic, place.topic || '/'))
+        UNION ALL
+        SELECT m.expires_at
+        FROM permit m
+        WHERE %(count_permits)s::boolean AND m.customer_id = c.customer_id AND m.state = 'open' AND m.counts
+          AND m.expires_at > q.instant
+          AND (place.channel = '*' OR m.channel = place.channel)
+          AND (place.topic = '*' OR m.topic = place.topic OR starts_with(m.topic, place.topic || '/'))
+      ) entry
+    ) usage ON place.contacts IS NOT NULL
+    WHERE NOT tp.essential
+  ) found
 ) governing ON c.customer_id IS NOT NULL
 
-LEFT JOIN level held ON held.position = governing.held_position
-LEFT JOIN level usual ON usual.name = tp.default_level
+LEFT JOIN level held ON held.position = governing.position
 
 -- The wall clock where the customer is.
 LEFT JOIN LATERAL (
@@ -193,14 +187,15 @@ CROSS JOIN LATERAL (
       WHEN tp.essential THEN 4
       WHEN stop.paused_until > q.instant THEN 5
       -- 6, in_dialogue: there are no dialogues yet.
-      WHEN tp.basis = 'consent' AND turned.granted_until <= q.instant THEN 7
-      WHEN tp.basis = 'consent' AND turned.dials = 0 THEN 8
-      WHEN governing.silent THEN 9
-      WHEN governing.on_request THEN 10
+      WHEN tp.basis = 'consent' AND governing.granted_until <= q.instant THEN 7
+      WHEN tp.basis = 'consent' AND governing.topic_dials = 0 THEN 8
+      WHEN held.mode = 'silent' THEN 9
+      WHEN held.mode = 'on_request' THEN 10
       WHEN governing.room = 0 THEN 11
       WHEN hours.quiet THEN 12
       ELSE 13
     END AS row_number
+    OFFSET 0  -- once, not once for each column that hangs on it
   ) matched
 ) verdict
 

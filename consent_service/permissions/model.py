@@ -71,7 +71,8 @@ class Decision:
     essential: bool
     held_level: str | None
     granted: bool
-    governed_by: Sequence[Mapping[str, Any]] | None
+    default_limits: bool | None
+    places: Sequence[Sequence[Any]] | None
 
     def shown(self, *, explain: bool = True) -> dict[str, Any]:
         """The decision as JSON; `governed_by` only with `explain`."""
@@ -86,22 +87,59 @@ class Decision:
             "decided_at": format_time(self.decided_at),
         }
         if explain:
-            found["governed_by"] = [_place(place) for place in self.governed_by or ()]
+            found["governed_by"] = self.governed_by
         return found
 
+    @property
+    def governed_by(self) -> list[dict[str, Any]]:
+        """Every dial, default and policy over the contact as JSON, quietest first; empty when nobody asked for it."""
+        found = [place for place in self.places or () if self.default_limits or place[0] != "default"]
+        return [_place(*place) for place in sorted(found, key=_quietest_first)]
 
-def _place(place: Mapping[str, Any]) -> dict[str, Any]:
+
+def _quietest_first(place: Sequence[Any]) -> tuple[object, ...]:
+    kind, channel, topic, _, position, _, policy, *_ = place
+    return (position is None, position, kind == "default", channel, topic, policy)
+
+
+def _place(
+    kind: str,
+    channel: str,
+    topic: str,
+    level: str | None,
+    _: int | None,
+    mode: str,
+    policy: str | None,
+    contacts: int | None,
+    seconds: int | None,
+    used: int | None,
+    room: int | None,
+    set_at: str,
+    role: str | None,
+    source: str | None,
+    expires_at: str | None,
+) -> dict[str, Any]:
     return {
-        **place,
-        "per": format_duration(place["per"]) if place["per"] is not None else None,
-        "set_at": _json_time(place["set_at"]),
-        "expires_at": _json_time(place["expires_at"]),
+        "kind": kind,
+        "channel": channel,
+        "topic": topic,
+        "level": level,
+        "mode": mode,
+        "name": policy,
+        "contacts": contacts,
+        "per": format_duration(seconds) if seconds is not None else None,
+        "used": used,
+        "room": room,
+        "set_at": _json_time(set_at),
+        "role": role,
+        "source": source,
+        "expires_at": _json_time(expires_at) if expires_at else None,
     }
 
 
-def _json_time(text: str | None) -> str | None:
+def _json_time(text: str) -> str:
     """A time as PostgreSQL writes it in JSON, as all our times are written."""
-    return format_time(datetime.fromisoformat(text)) if text else None
+    return format_time(datetime.fromisoformat(text)) if "." in text else text.replace("+00:00", "Z")
 
 
 @dataclass(frozen=True, slots=True)

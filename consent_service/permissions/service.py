@@ -35,7 +35,7 @@ def decide_many(
     Args:
         questions: what is asked; an error stands for a row that could not be read and is passed on.
         scope: the topics that the asker may ask about.
-        explain: whether `governed_by` is filled.
+        explain: whether the decision knows its `governed_by`.
         now: the clock of tests; None: the database's.
 
     Raises:

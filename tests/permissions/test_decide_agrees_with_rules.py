@@ -72,7 +72,7 @@ def from_sql(decision: object) -> tuple[object, ...]:
     assert isinstance(decision, Decision), decision
     governing = sorted(
         (one["kind"], one["channel"], one["topic"], one["level"] or "", one["used"], one["room"])
-        for one in decision.governed_by or ()
+        for one in decision.governed_by
     )
     return (
         decision.allowed,
