@@ -70,17 +70,10 @@ def holders(conn: Connection, keyring: Keyring, references: Iterable[Reference])
     if not asked:
         return {}
     named, ids = [ref for ref in asked if ref.kind != ID], [ref for ref in asked if ref.kind == ID]
+    sought = _sought(conn, keyring, named, ids)
     found = {ref: Holders(None) for ref in ids}
-    found.update((ref, Holders(hash_of(conn, keyring, ref))) for ref in named)
-    rows = conn.run(
-        SQL["find"],
-        {
-            "kinds": [ref.kind for ref in named],
-            "hashes": [found[ref].value_hash for ref in named],
-            "ids": [ref.customer_id for ref in ids],
-        },
-    )
-    for row in rows:
+    found.update((ref, Holders(value_hash)) for ref, value_hash in zip(named, sought["hashes"], strict=True))
+    for row in conn.run(SQL["find"], sought):
         position = row["position"]
         answer = found[named[position - 1] if position > 0 else ids[-position - 1]]
         if row["erased"]:
@@ -88,6 +81,22 @@ def holders(conn: Connection, keyring: Keyring, references: Iterable[Reference])
         else:
             answer.customer_ids.add(row["customer_id"])
     return found
+
+
+def foresee_holders(conn: Connection, keyring: Keyring, reference: Reference) -> None:
+    """Says that `holders` of this reference alone is the statement after the next one."""
+    named, ids = ([], [reference]) if reference.kind == ID else ([reference], [])
+    conn.foresee(SQL["find"], _sought(conn, keyring, named, ids))
+
+
+def _sought(
+    conn: Connection, keyring: Keyring, named: Sequence[Reference], ids: Sequence[Reference]
+) -> dict[str, list[Any]]:
+    return {
+        "kinds": [ref.kind for ref in named],
+        "hashes": [hash_of(conn, keyring, ref) for ref in named],
+        "ids": [ref.customer_id for ref in ids],
+    }
 
 
 def lock_names(conn: Connection, keyring: Keyring, references: Iterable[Reference]) -> None:

@@ -9,17 +9,19 @@ from __future__ import annotations
 
 import time
 from collections.abc import Generator, Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
 import psycopg
 from psycopg import abc, pq
 from psycopg.adapt import Transformer
-from psycopg.generators import execute
+from psycopg.generators import execute, fetch_many, send
 from psycopg.rows import DictRow
 
 from consent_service.database.queries import Statement
 
 Value = TypeVar("Value")
+Values = list[bytes | None]
 
 LOOK_SECONDS = 0.1  # how often the waiting looks whether it should go on
 
@@ -49,6 +51,7 @@ class Connection(psycopg.Connection[DictRow]):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._ready: set[bytes] = set()
+        self._foreseen: _Foreseen | None = None
         # How the columns of each statement are read, and their names: known from its first answer on.
         self._columns: dict[bytes, tuple[abc.Transformer, list[str]]] = {}
 
@@ -92,13 +95,47 @@ class Connection(psycopg.Connection[DictRow]):
         if not statement.is_typed:
             cursor = self.execute(statement, params)
             return Rows(cursor.fetchall() if cursor.description else [])
+        self._prepare(statement)
+        values = statement.values(params or {})
+        if self._foreseen is not None:
+            foreseen, self._foreseen = self._foreseen, None
+            if foreseen.result is None:
+                return self._rows(statement, self._run_with(foreseen, statement, values))
+            if statement is foreseen.statement and values == foreseen.values:
+                return self._rows(statement, foreseen.result)
+        self.pgconn.send_query_prepared(statement.label, values, result_format=pq.Format.BINARY)
+        return self._rows(statement, self._checked(self.wait(execute(self.pgconn))))
+
+    def foresee(self, statement: Statement, params: Mapping[str, Any]) -> None:
+        """Says that this statement, which only reads, follows the next one: both go on one way to the server.
+
+        If it then is the very next, with the same values, `run` has the answer already; else it is run as ever.
+        """
+        self._prepare(statement)
+        self._foreseen = _Foreseen(statement, statement.values(params))
+
+    def forget_foreseen(self) -> None:
+        """What was foreseen and did not come is no answer to anybody later."""
+        self._foreseen = None
+
+    def _run_with(self, foreseen: _Foreseen, statement: Statement, values: Values) -> pq.abc.PGresult:
+        self.pgconn.enter_pipeline_mode()
+        for one, given in ((statement, values), (foreseen.statement, foreseen.values)):
+            self.pgconn.send_query_prepared(one.label, given, result_format=pq.Format.BINARY)
+        self.pgconn.pipeline_sync()
+        first, second = self.wait(_two_answers(self.pgconn))
+        self.pgconn.exit_pipeline_mode()
+        result = self._checked(first)
+        if second and second[0].status == pq.ExecStatus.TUPLES_OK:
+            foreseen.result = second[0]
+            self._foreseen = foreseen
+        return result
+
+    def _prepare(self, statement: Statement) -> None:
         if statement.label not in self._ready:
             self.pgconn.send_prepare(statement.label, statement.prepared)
-            self._result()
+            self._checked(self.wait(execute(self.pgconn)))
             self._ready.add(statement.label)
-        values = statement.values(params or {})
-        self.pgconn.send_query_prepared(statement.label, values, result_format=pq.Format.BINARY)
-        return self._rows(statement, self._result())
 
     def _rows(self, statement: Statement, result: pq.abc.PGresult) -> Rows:
         reader = self._columns.get(statement.label)
@@ -115,15 +152,31 @@ class Connection(psycopg.Connection[DictRow]):
 
         return Rows(transformer.load_rows(0, result.ntuples, row))
 
-    def _result(self) -> pq.abc.PGresult:
-        # One statement has one result.
-        result: pq.abc.PGresult = self.wait(execute(self.pgconn))[0]
+    def _checked(self, results: list[pq.abc.PGresult]) -> pq.abc.PGresult:
+        result = results[0]  # one statement has one
         if result.status == pq.ExecStatus.FATAL_ERROR:
             error = psycopg.errors.error_from_result(result, encoding="utf-8")
             if isinstance(error, psycopg.errors.FeatureNotSupported):
                 self.close()  # a migration changed columns: what is prepared here never runs again
             raise error
         return result
+
+
+@dataclass
+class _Foreseen:
+    """A statement that will follow, and its answer once it has one."""
+
+    statement: Statement
+    values: Values
+    result: pq.abc.PGresult | None = None
+
+
+def _two_answers(pgconn: pq.abc.PGconn) -> Generator[Any, Any, list[list[pq.abc.PGresult]]]:
+    yield from send(pgconn)
+    first = yield from fetch_many(pgconn)
+    second = yield from fetch_many(pgconn)
+    yield from fetch_many(pgconn)  # the end of the pipeline
+    return [first, second]
 
 
 class Rows:

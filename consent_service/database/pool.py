@@ -134,6 +134,7 @@ class Database:
             yield conn
         finally:
             conn.until = None
+            conn.forget_foreseen()
             pool.putconn(conn)
 
     def _await_return(self, pulse: Pulse) -> None:
@@ -184,6 +185,8 @@ class Database:
             " set_config('idle_in_transaction_session_timeout', %s, false), set_config('jit', 'off', false),"
             # A server whose client gave up stops working for it, also while it waits for a lock.
             " set_config('client_connection_check_interval', '1s', false),"
+            # A plan that is made while tables are empty would read them whole when they are full.
+            " set_config('enable_seqscan', 'off', false),"
             # Planning the decision takes longer than running it, and its plan does not hang on the parameters.
             " set_config('plan_cache_mode', 'force_generic_plan', false),"
             " set_config('TimeZone', 'UTC', false)",

@@ -17,16 +17,13 @@
 --                   when `default_limits`
 -- Leans on the primary keys of dial, pause, suppression, identifier and point_suppression, on permit_open and on
 -- contact_window; the catalogue's tables are small.
-WITH clock AS MATERIALIZED (
-  SELECT COALESCE(%(now)s::timestamptz, clock_timestamp()) AS now
-),
-question AS MATERIALIZED (
+WITH question AS MATERIALIZED (
   SELECT q.n, q.customer_id, q.erased, q.channel, q.topic, q.at, q.value_kind, q.value_hash, clock.now,
          CASE WHEN %(not_before_now)s::boolean THEN GREATEST(q.at, clock.now) ELSE COALESCE(q.at, clock.now) END AS instant
   FROM unnest(%(customer_ids)s::uuid[], %(erased)s::boolean[], %(channels)s::text[], %(topics)s::text[],
               %(ats)s::timestamptz[], %(value_kinds)s::text[], %(value_hashes)s::bytea[])
     WITH ORDINALITY AS q (customer_id, erased, channel, topic, at, value_kind, value_hash, n)
-  CROSS JOIN clock
+  CROSS JOIN (SELECT COALESCE(%(now)s::timestamptz, clock_timestamp()) AS now OFFSET 0) clock  -- read once for all
 )
 SELECT
   q.customer_id,

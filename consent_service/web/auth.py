@@ -24,14 +24,16 @@ View = TypeVar("View", bound=Callable[..., Any])
 LONGEST_CREDENTIAL = 512
 
 
-def access(*roles: str) -> Callable[[View], View]:
+def access(*roles: str, by_view: bool = False) -> Callable[[View], View]:
     """Declares who may call a view: campaign, desk, auditor, admin, customer; no role: everybody, without a key.
 
-    `customer` lets a customer act on `/v1/customers/{own id}/…` and nothing else.
+    `customer` lets a customer act on `/v1/customers/{own id}/…` and nothing else. With `by_view` the view calls
+    `identify` itself, on the connection that it goes on with.
     """
 
     def declare(view: View) -> View:
         view.access = frozenset(roles)  # type: ignore[attr-defined]
+        view.identifies = by_view  # type: ignore[attr-defined]
         return view
 
     return declare
@@ -52,13 +54,23 @@ def _authenticate() -> None:
         if request.endpoint == "static":
             return
         raise ConsentError("role_not_allowed", "This address is open to nobody.")
-    if not allowed:
+    if not allowed or getattr(view, "identifies", False):
         return
     with parts().database.reading() as conn:
-        g.actor = _identify(conn, parts().keyring, allowed)
+        identify(conn, parts().keyring, allowed)
 
 
-def _identify(conn: Connection, keyring: Keyring, allowed: frozenset[str]) -> Actor:
+def identify(conn: Connection, keyring: Keyring, allowed: frozenset[str]) -> Actor:
+    """Who is asking, also in `g.actor` from now on.
+
+    Raises:
+        ConsentError: unauthenticated, role_not_allowed, rate_limited.
+    """
+    g.actor = actor = _identified(conn, keyring, allowed)
+    return actor
+
+
+def _identified(conn: Connection, keyring: Keyring, allowed: frozenset[str]) -> Actor:
     scheme, _, credential = request.headers.get("Authorization", "").partition(" ")
     credential = credential.strip(" ")
     if scheme.lower() == "bearer" and 0 < len(credential) <= LONGEST_CREDENTIAL and credential.isascii():

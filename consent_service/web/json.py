@@ -82,13 +82,7 @@ def parse(body: bytes) -> Any:
     if text.count("[") + text.count("{") > MOST_DEPTH:
         _refuse_depth(text)
     try:
-        value = json.loads(
-            text,
-            object_pairs_hook=_object,
-            parse_constant=_refuse_number,
-            parse_int=_integer,
-            parse_float=_float,
-        )
+        value = _DECODER.decode(text)
     except json.JSONDecodeError as error:
         if error.msg.startswith("Invalid control character"):
             raise ConsentError("control_character", "A string holds an unescaped control character.") from error
@@ -131,6 +125,11 @@ def _float(digits: str) -> float:
     if len(digits) > LONGEST_NUMBER or abs(number := float(digits)) == float("inf"):
         raise ConsentError("invalid_number", "A number is out of range.")
     return number
+
+
+_DECODER = json.JSONDecoder(
+    object_pairs_hook=_object, parse_constant=_refuse_number, parse_int=_integer, parse_float=_float
+)
 
 
 def _check_strings(value: Any) -> None:

@@ -134,3 +134,60 @@ def test_a_statement_whose_columns_a_migration_changed_is_a_clear_no_decision(
     refused = translate(caught.value)
     assert refused is not None
     assert refused.code == "decision_unavailable"
+
+
+ECHO = Statement("SELECT %(text)s::text AS text")
+NUMBER = Statement("SELECT 10 / %(by)s::integer AS found")
+
+
+@pytest.fixture
+def waits(conn: Connection) -> list[None]:
+    """Grows by one with each round trip from now on; both statements are prepared."""
+    conn.run(ECHO, {"text": ""})
+    conn.run(NUMBER, {"by": 1})
+    seen: list[None] = []
+    wait = conn.wait
+
+    def noted(*arguments: Any, **options: Any) -> Any:
+        seen.append(None)
+        return wait(*arguments, **options)
+
+    conn.wait = noted  # type: ignore[method-assign]
+    return seen
+
+
+def test_what_was_foreseen_comes_with_the_statement_before_it(conn: Connection, waits: list[None]) -> None:
+    conn.foresee(NUMBER, {"by": 5})
+    assert conn.run(ECHO, {"text": "a"}).fetchone() == {"text": "a"}
+    assert conn.run(NUMBER, {"by": 5}).fetchone() == {"found": 2}
+    assert len(waits) == 1
+    assert conn.run(NUMBER, {"by": 5}).fetchone() == {"found": 2}
+    assert len(waits) == 2  # an answer serves once
+
+
+def test_an_answer_that_was_foreseen_is_no_answer_to_another_question(conn: Connection, waits: list[None]) -> None:
+    conn.foresee(NUMBER, {"by": 5})
+    conn.run(ECHO, {"text": "a"})
+    assert conn.run(NUMBER, {"by": 2}).fetchone() == {"found": 5}
+    conn.foresee(NUMBER, {"by": 5})
+    conn.run(ECHO, {"text": "a"})
+    conn.run(ECHO, {"text": "b"})
+    assert conn.run(NUMBER, {"by": 5}).fetchone() == {"found": 2}
+    conn.foresee(NUMBER, {"by": 5})
+    conn.run(ECHO, {"text": "a"})
+    conn.forget_foreseen()
+    before = len(waits)
+    conn.run(NUMBER, {"by": 5})
+    assert len(waits) == before + 1
+
+
+def test_a_foreseen_statement_that_fails_fails_when_it_is_run(conn: Connection, waits: list[None]) -> None:
+    conn.foresee(NUMBER, {"by": 0})
+    assert conn.run(ECHO, {"text": "a"}).fetchone() == {"text": "a"}
+    with pytest.raises(psycopg.errors.DivisionByZero):
+        conn.run(NUMBER, {"by": 0})
+    conn.foresee(ECHO, {"text": "a"})
+    with pytest.raises(psycopg.errors.DivisionByZero):
+        conn.run(NUMBER, {"by": 0})
+    assert conn.run(ECHO, {"text": "a"}).fetchone() == {"text": "a"}
+    assert waits
