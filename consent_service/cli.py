@@ -6,6 +6,7 @@ What goes wrong is one line on standard error, with exit code 2 for a setting or
 from __future__ import annotations
 
 import os
+import socket
 import sys
 from typing import NoReturn
 
@@ -24,7 +25,7 @@ from consent_service.permissions.commands import contacts, screen
 from consent_service.permissions.replay_commands import replay_command
 from consent_service.serve import serve, stop_requests
 from consent_service.settings import Settings, SettingsError
-from consent_service.web.server import refuse_taken_address, serve_web
+from consent_service.web.server import LISTEN_FDS_START, held_by_systemd, listen_on, serve_web
 from consent_service.worker import jobs, work
 
 DEFAULT_HOST = "127.0.0.1"
@@ -52,22 +53,33 @@ def serve_command(host: str, port: int, workers: int | None, demo: bool) -> None
     """Run everything: web, worker and, without DATABASE_URL, the embedded PostgreSQL."""
     os.environ.setdefault("CONSENT_PUBLIC_URL", f"http://127.0.0.1:{port}")
     settings = read_settings()
-    refuse_taken_address(host, port)
-    serve(settings, {"web": _web_arguments(settings, host, port, workers), "worker": ["worker"]}, demo=demo)
+    with _listener(host, port) as listener:
+        programs = {"web": _web_arguments(settings, listener, workers), "worker": ["worker"]}
+        serve(settings, programs, listener, demo=demo)
 
 
 @cli.command("web")
 @HOST
 @PORT
 @WORKERS
-def web_command(host: str, port: int, workers: int | None) -> None:
-    """Answer requests. With DATABASE_URL the schema must be there: see `migrate`."""
+@click.option("--descriptor", type=click.IntRange(3), hidden=True, help="Of a listening socket that is open already.")
+def web_command(host: str, port: int, workers: int | None, descriptor: int | None) -> None:
+    """Answer requests. With DATABASE_URL the schema must be there: see `migrate`.
+
+    A socket that systemd holds (LISTEN_FDS) takes the place of --host and --port.
+    """
     settings = read_settings()
-    if settings.database_url is None:
-        refuse_taken_address(host, port)
-        serve(settings, {"web": _web_arguments(settings, host, port, workers)}, demo=False)
+    if descriptor is not None:
+        listener = socket.socket(fileno=descriptor)
+    elif settings.database_url is not None and held_by_systemd(os.environ):
+        serve_web(settings, None, workers=workers or settings.web_workers)
         return
-    serve_web(settings, host=host, port=port, workers=workers or settings.web_workers)
+    else:
+        listener = _listener(host, port)
+    with listener:
+        if settings.database_url is not None:
+            serve_web(settings, listener, workers=workers or settings.web_workers)
+        serve(settings, {"web": _web_arguments(settings, listener, workers)}, listener, demo=False)
 
 
 @cli.command("worker")
@@ -137,5 +149,14 @@ def _complain(text: str, code: int) -> int:
     return code
 
 
-def _web_arguments(settings: Settings, host: str, port: int, workers: int | None) -> list[str]:
-    return ["web", "--host", host, "--port", str(port), "--workers", str(workers or settings.web_workers)]
+def _listener(host: str, port: int) -> socket.socket:
+    """The socket that systemd gives, or one of our own."""
+    if not held_by_systemd(os.environ):
+        return listen_on(host, port)
+    os.set_inheritable(LISTEN_FDS_START, False)
+    return socket.socket(fileno=LISTEN_FDS_START)
+
+
+def _web_arguments(settings: Settings, listener: socket.socket, workers: int | None) -> list[str]:
+    descriptor = str(listener.fileno())
+    return ["web", "--descriptor", descriptor, "--workers", str(workers or settings.web_workers)]

@@ -1,7 +1,8 @@
 """The supervisor of `consent-service serve`: database, web and worker as one thing that starts and stops.
 
 It keeps its children running and ends them in order: first web, so that no request is cut off, then worker,
-then the database. When it is killed itself, the kernel ends them. It answers no request and holds no pool.
+then the database. It holds the listening socket, so that whoever comes while web is away waits for the next one.
+When it is killed itself, the kernel ends its children. It answers no request and holds no pool.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -40,6 +42,8 @@ class Child:
     name: str
     arguments: Sequence[str]
     environment: Mapping[str, str] = field(repr=False)
+    # Open descriptors that it finds under the same numbers.
+    descriptors: Sequence[int] = ()
     process: subprocess.Popen[bytes] | None = None
     started_at: float = 0.0
     failures: int = 0
@@ -61,6 +65,7 @@ class Child:
             [sys.executable, "-m", "consent_service", *self.arguments],
             env=dict(self.environment),
             stdin=subprocess.DEVNULL,
+            pass_fds=self.descriptors,
             # Ctrl-C on the terminal is for the supervisor alone, who stops things in order.
             start_new_session=True,
             preexec_fn=bound_to_us(None, signal.SIGTERM),  # noqa: PLW1509  (no other thread runs here)
@@ -83,11 +88,12 @@ class Child:
         return min(FIRST_DELAY_SECONDS * 2.0 ** (self.failures - 1), LONGEST_DELAY_SECONDS) if self.failures else 0.0
 
 
-def serve(settings: Settings, programs: Mapping[str, Sequence[str]], *, demo: bool) -> None:
+def serve(settings: Settings, programs: Mapping[str, Sequence[str]], listener: socket.socket, *, demo: bool) -> None:
     """Runs the programs on a migrated database until SIGTERM or SIGINT.
 
     Args:
         programs: arguments of `consent-service` by the name of the child, in the order in which to stop them.
+        listener: held open for the child named web, which finds it under the same descriptor; closed at the end.
         demo: load the example catalogue and customers first.
 
     Raises:
@@ -100,11 +106,16 @@ def serve(settings: Settings, programs: Mapping[str, Sequence[str]], *, demo: bo
 
             load(found)
         environment = child_environment(os.environ, found)
-        children = [Child(name, arguments, environment) for name, arguments in programs.items()]
+        children = [
+            Child(name, arguments, environment, [listener.fileno()] if name == "web" else [])
+            for name, arguments in programs.items()
+        ]
         with stop_requests() as stop:
             try:
                 _watch(server, children, stop)
             finally:
+                # From now on who comes is refused, and does not wait for nobody.
+                listener.close()
                 for child in children:
                     child.stop()
     say("stopped")

@@ -27,8 +27,16 @@ ROOT = Path(__file__).parents[2]
 NO_DATABASE = "postgresql://nobody@127.0.0.1:1/none"
 # The files that the page at /docs loads: they are no calls.
 UNDOCUMENTED_ENDPOINTS = {"docs.asset"}
-# Codes that no documented response gives: the router's, for methods that no path has, and the command line's.
-CODES_WITHOUT_OPERATION = {"method_not_allowed", "invalid_catalogue", "louder_catalogue"}
+# Codes that no documented response gives: the router's, for methods that no path has; the command line's; the
+# web server's, for what is no request yet.
+CODES_WITHOUT_OPERATION = {
+    "method_not_allowed",
+    "invalid_catalogue",
+    "louder_catalogue",
+    "request_timeout",
+    "uri_too_long",
+    "head_too_large",
+}
 SETTING = re.compile(r"\b(DATABASE_URL|CONSENT_[A-Z_]*[A-Z])\b")
 
 each_operation = pytest.mark.parametrize("operation", operations(), ids=lambda one: one.name)
