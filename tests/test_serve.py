@@ -148,6 +148,17 @@ def test_whatever_is_killed_comes_back(served: Served) -> None:
     assert "it was started again" in served.log.read_text()
 
 
+def test_who_comes_while_web_is_away_is_served_by_the_next_one(served: Served) -> None:
+    old = served.pid_of("web")
+    for pid in [*children_of(old), old]:
+        os.kill(pid, signal.SIGKILL)
+    answers = []
+    for _ in range(10):
+        with urllib.request.urlopen(f"{served.url}/health/live", timeout=60) as response:
+            answers.append(response.status)
+    assert answers == [200] * 10
+
+
 def test_killed_itself_it_leaves_nothing_running_and_starts_again(served: Served) -> None:
     family = family_of(served.process.pid)
     served.process.kill()

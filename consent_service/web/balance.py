@@ -1,8 +1,9 @@
 """How many connections each worker has, in memory that the master and all workers share.
 
 The workers accept from one socket, so a connection that waits is served by whoever is alive. Left alone, one of
-them may take most kept-alive connections: a worker that has more than the least loaded one lets it go first. The
-figures are advice: a worker that died or is stuck cannot hold another one up for longer than a moment.
+them may take most kept-alive connections: a worker that has more than another one lets it go first, and one that has
+far more than its share, as after the others were started later, gives some up. The figures are advice: a worker that
+died or is stuck cannot hold another one up for longer than a moment.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import mmap
 from dataclasses import dataclass
 
 STALE_SECONDS = 2.0  # a worker that has not been heard of for so long counts no more
+FAR_ABOVE = 1.25  # times a worker's share
 _DOUBLE = 8
 _BOOTING, _LEAVING = -1.0, -2.0
 # Of a slot: the age of its worker as the master counts it, 0 when it is free; connections; when it last said so.
@@ -67,6 +69,18 @@ class Load:
             and at != self.at
             for at in range(0, self.table.slots * _FIELDS, _FIELDS)
         )
+
+    def surplus(self, connections: int, now: float) -> int:
+        """How many connections this worker should give up, when it has far more than its share; else 0."""
+        cells = self.table.cells
+        others = [
+            cells[at + _CONNECTIONS]
+            for at in range(0, self.table.slots * _FIELDS, _FIELDS)
+            if cells[at + _AGE] and cells[at + _CONNECTIONS] >= 0 and now - cells[at + _SAID_AT] < STALE_SECONDS
+            if at != self.at
+        ]
+        share = (sum(others) + connections) / (len(others) + 1)
+        return int(connections - share) if connections > share * FAR_ABOVE + 1 else 0
 
     def successor_is_booting(self) -> bool:
         """True when younger workers are on their way and none of them accepts yet."""

@@ -38,7 +38,7 @@ HELD_BYTES = 128 * 1024 * 1024
 MUCH_BYTES = 1024 * 1024
 # A worker with more connections than another one lets it accept first for so long.
 YIELD_SECONDS = 0.004
-MOST_LET_IN = 64
+MOST_LET_IN = 8
 NO_ROOM_SECONDS = 0.05
 SWEEP_SECONDS = 0.5
 PROBES = (b"GET /health/live ", b"GET /health/ready ")
@@ -65,6 +65,7 @@ class PatientWorker(Worker):  # type: ignore[misc]
         self._stops_at = float("inf")
         self._paused_until = 0.0
         self._lets_in = 1
+        self._surplus = 0
         self._next_sweep = 0.0
         super().init_process()
 
@@ -249,13 +250,21 @@ class PatientWorker(Worker):  # type: ignore[misc]
         while True:
             conn = lane.get()
             try:
-                conn.keep = answering.answer(conn, self.cfg, self.wsgi, lambda: self._keeps)
+                conn.keep = answering.answer(conn, self.cfg, self.wsgi, self._keeps_another)
                 self._send(conn)
             except OSError:
                 self._close(conn)
             except Exception:
                 self.log.exception("a request failed")
                 self._close(conn)
+
+    def _keeps_another(self) -> bool:
+        """Whether the connection that is being answered is kept for another request."""
+        if self._surplus > 0:
+            # Told to close, the client comes again, and to a worker that has fewer.
+            self._surplus -= 1
+            return False
+        return self._keeps
 
     def _send(self, conn: Connection) -> None:
         """Sends what can be sent of the answer, and sees to what follows it.
@@ -308,6 +317,7 @@ class PatientWorker(Worker):  # type: ignore[misc]
         if os.getppid() != self.ppid:
             self.alive = False  # the master has gone
         self._tell()
+        self._surplus = self.load.surplus(len(self._connections), now) if self.load and self._keeps else 0
         self._watch_memory()
         for conn in list(self._connections.values()):
             deadline = conn.deadline

@@ -186,10 +186,14 @@ class WebService:
 
 @contextlib.contextmanager
 def web_service(
-    database: TestDatabase, *, workers: int = 2, settings: Mapping[str, str] | None = None
+    database: TestDatabase,
+    *,
+    workers: int = 2,
+    settings: Mapping[str, str] | None = None,
+    port: int | None = None,
 ) -> Iterator[WebService]:
-    """`consent-service web` on the database, on a free port of 127.0.0.1, answering."""
-    port = free_port()
+    """`consent-service web` on the database, on this port or a free one of 127.0.0.1, answering."""
+    port = port or free_port()
     environment = clean_environment() | database.environment(**(settings or {}))
     handle, log = tempfile.mkstemp(prefix="consent-web-", suffix=".log")
     with os.fdopen(handle, "wb") as output:
