@@ -94,7 +94,7 @@ def ask(
 class _Connection:
     """One kept connection with at most one request on its way."""
 
-    __slots__ = ("buffer", "missing", "planned", "port", "sock", "status")
+    __slots__ = ("buffer", "closes", "missing", "planned", "port", "sock", "status")
 
     def __init__(self, port: int) -> None:
         self.port = port
@@ -107,6 +107,7 @@ class _Connection:
         self.buffer = b""
         self.missing = -1  # bytes of the answer that are still to come; -1: its head is not complete
         self.status = ""
+        self.closes = False  # the server says that this answer is the last one on the connection
 
     def receive(self) -> bool:
         """Takes what has come; True when the answer is complete. Raises: OSError when the server closed."""
@@ -122,6 +123,7 @@ class _Connection:
             at = data.lower().find(b"content-length:", 0, end)
             length = int(data[at + 15 : data.index(b"\r\n", at)]) if at > 0 else 0
             self.status = data[9:12].decode("ascii")
+            self.closes = data.lower().find(b"\r\nconnection: close\r\n", 0, end + 2) > 0
             self.missing = length - (len(data) - end - 4)
             self.buffer = b""
         else:
@@ -226,7 +228,8 @@ class Driver:
                 if self._counts and conn.planned >= self._measures_from:
                     self._latencies.append(time.perf_counter() - conn.planned)
                     self._statuses[conn.status] += 1
-                done.append(conn)
+                # Workers even out their connections so: the client comes again, and nothing was lost.
+                done.append(self._renewed(conn) if conn.closes else conn)
         return done
 
     def _send(self, conn: _Connection, planned: float) -> None:
