@@ -46,7 +46,7 @@ def answer(conn: Connection, cfg: Any, application: Application, keeps: Callable
         OSError: the client has gone.
     """
     try:
-        request = Request(cfg, SocketUnreader(conn), conn.client)
+        request = _Request(cfg, SocketUnreader(conn), conn.client)
         _check(request)
     except (ParseException, NoMoreData, StopIteration, Refused) as error:
         # Its text may quote the request, which may name a person.
@@ -122,6 +122,13 @@ def _check(request: Any) -> None:
             raise Refused("another host in the target")
     # The main loop has told the client to go on; gunicorn would tell it once more.
     request._expected_100_continue = False
+
+
+class _Request(Request):  # type: ignore[misc]
+    """gunicorn's, without its own notion of trusted proxies: no header sets the scheme or a WSGI variable."""
+
+    def _peer_trusted_for_forwarded(self) -> tuple[dict[str, str], list[str]]:
+        return {}, []
 
 
 class _Response(wsgi.Response):  # type: ignore[misc]
