@@ -36,6 +36,8 @@ BOOT_SECONDS = 15.0
 # What all connections of a worker may hold in memory; beyond it the slowest are dropped.
 HELD_BYTES = 128 * 1024 * 1024
 MUCH_BYTES = 1024 * 1024
+# The kernel would take megabytes for each client that does not read, and count them nowhere.
+SEND_BUFFER_BYTES = 256 * 1024
 # A worker with more connections than another one lets it accept first for so long.
 YIELD_SECONDS = 0.004
 MOST_LET_IN = 8
@@ -78,6 +80,8 @@ class PatientWorker(Worker):  # type: ignore[misc]
         self._epoll.register(self.PIPE[0], select.EPOLLIN)
         for listener in self.sockets:
             listener.setblocking(False)
+            # Connections inherit it.
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)
             self._listeners[listener.fileno()] = listener
             self._epoll.register(listener.fileno(), select.EPOLLIN)
         while self.alive:
@@ -201,6 +205,9 @@ class PatientWorker(Worker):  # type: ignore[misc]
         except BlockingIOError:
             self._arm(conn, _READ)
         except OSError:
+            self._close(conn)
+        except Exception:
+            self.log.exception("a connection failed")  # and no other one
             self._close(conn)
 
     def _await_request(self, conn: Connection) -> None:

@@ -155,7 +155,7 @@ def test_live_answers_while_every_thread_waits_for_the_database(web: WebService,
     with frozen(postmaster, *children_of(postmaster)):
         for asker in askers:
             asker.start()
-        until = time.monotonic() + 4
+        until = time.monotonic() + 3
         while time.monotonic() < until:
             begin = time.monotonic()
             with urllib.request.urlopen(f"{web.url}/health/live", timeout=10) as response:
