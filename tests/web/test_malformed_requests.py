@@ -16,6 +16,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from consent_service.web.patient_worker import HEAD_SECONDS
 from tests.support.api import Api
 from tests.support.cluster import WebService, web_service
 from tests.support.nginx import nginx_before
@@ -185,6 +186,10 @@ def test_a_malformed_request_comes_to_nothing_through_nginx(
         assert len(answers) <= 1, received
         assert all(400 <= status < 500 for status in answers), received
     assert_the_next_client_is_served(front)
+
+
+def test_a_head_that_can_never_end_is_not_waited_for(web: WebService) -> None:
+    assert statuses(exchange(web.port, MALFORMED["bare-line-feeds"], patience=HEAD_SECONDS / 2)) == [400]
 
 
 def test_the_request_behind_a_refused_one_is_served_when_its_beginning_is_sure(web: WebService) -> None:
