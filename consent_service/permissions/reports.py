@@ -148,29 +148,36 @@ def _record(
     results: list[Reported | ConsentError | None],
 ) -> None:
     page, erased = Page(), list[datetime]()
+    # As a keyed hash: the sender's own id of a contact may well be an address or a customer's number.
+    service = keyring.service(conn)
+    hashes = [service.identity_hash("external-id", row.report.external_id).hex() for row in rows]
     known = store.reported(
         conn,
         actor.name,
-        [(row.who.customer_id, row.report.external_id) for row in rows if row.who.customer_id is not None],
+        [
+            (row.who.customer_id, external)
+            for row, external in zip(rows, hashes, strict=True)
+            if row.who.customer_id is not None
+        ],
     )
-    for row, decision in zip(rows, _decide(conn, rows, Scope.of(actor)), strict=True):
+    for row, external, decision in zip(rows, hashes, _decide(conn, rows, Scope.of(actor)), strict=True):
         if isinstance(decision, ConsentError):
             results[row.place] = decision
         elif decision.customer_id is None:
             erased.append(row.report.contacted_at)
             results[row.place] = Reported(None, False, "erased")
-        elif first := known.get((decision.customer_id, row.report.external_id)):
+        elif first := known.get((decision.customer_id, external)):
             known_id = encode_id(decision.customer_id, first["contact_id"])
             results[row.place] = Reported(known_id, first["permitted"], first["reason"], new=False)
         else:
-            results[row.place] = _add(page, actor, row, decision)
+            results[row.place] = _add(page, actor, row, external, decision)
     store.insert(conn, "insert_contacts", page.rows)
     if erased:
         store.count_erased(conn, erased)
     history.record(conn, keyring, page.events, keys={one.customer_id: one.key for one in locked.values()})
 
 
-def _add(page: Page, actor: Actor, row: _Row, decision: Decision) -> Reported:
+def _add(page: Page, actor: Actor, row: _Row, external: str, decision: Decision) -> Reported:
     assert decision.customer_id is not None
     contact_id = uuid7()
     permitted = decision.allowed and not row.new
@@ -201,7 +208,7 @@ def _add(page: Page, actor: Actor, row: _Row, decision: Decision) -> Reported:
             "contacted_at": decision.instant,
             "recorded_at": decision.decided_at,
             "permit_id": None,
-            "external_id": row.report.external_id,
+            "external_id": external,
             "permitted": permitted,
             "reason": reason,
             "counts": not decision.essential,

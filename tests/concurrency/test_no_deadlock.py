@@ -51,6 +51,7 @@ def test_a_report_delivered_three_times_out_of_order_is_one_entry(crowded: Stage
             "topic": "offers/wine",
             "contacted_at": (sent_at + timedelta(minutes=number)).isoformat(),
             "external_id": f"{run}-{number}",
+            "campaign": f"{run}-{number}",
         }
         for number in range(REPORTS)
     ]
@@ -58,8 +59,8 @@ def test_a_report_delivered_three_times_out_of_order_is_one_entry(crowded: Stage
     callers = [first, *(crowded.caller_like(first) for _ in range(DELIVERIES - 1))]
     deliveries = at_once([partial(_deliver, one, reports) for one in callers])
     assert deliveries[0] == deliveries[1] == deliveries[2]
-    entries = crowded.rows("SELECT external_id FROM contact WHERE external_id LIKE %s", f"{run}-%")
-    assert sorted(external_id for (external_id,) in entries) == sorted(one["external_id"] for one in reports)
+    entries = crowded.rows("SELECT campaign FROM contact WHERE campaign LIKE %s", f"{run}-%")
+    assert sorted(campaign for (campaign,) in entries) == sorted(one["external_id"] for one in reports)
 
 
 def _deliver(caller: Caller, reports: list[dict[str, Any]]) -> dict[str, tuple[Any, ...]]:
