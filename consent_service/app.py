@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import re
 from functools import partial
-from uuid import uuid4
 
-from flask import Flask, Response, g, request
+from flask import Flask
 
 from consent_service.catalogue.api import blueprint as catalogue
 from consent_service.customers.api import blueprint as customers
@@ -18,18 +16,10 @@ from consent_service.keyring.service import Keyring
 from consent_service.keys.api import blueprint as keys
 from consent_service.permissions.api import blueprint as permissions
 from consent_service.settings import Settings
-from consent_service.web import auth, patience, problems
+from consent_service.web import auth, frame, patience, problems
 from consent_service.web.docs import blueprint as docs
 from consent_service.web.health import blueprint as health
 from consent_service.web.parts import Parts
-
-_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
-_HEADERS = {
-    "X-Content-Type-Options": "nosniff",
-    "X-Frame-Options": "DENY",
-    "Referrer-Policy": "no-referrer",
-    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
-}
 
 
 def create_app(settings: Settings, database_url: str) -> Flask:
@@ -45,23 +35,10 @@ def create_app(settings: Settings, database_url: str) -> Flask:
     seconds = settings.answer_timeout_seconds
     database = Database(database_url, settings, patience=partial(patience.seconds_left, seconds))
     app.extensions["consent_service"] = Parts(settings, database, Keyring(*settings.secrets))
-    app.before_request(_name_request)
+    frame.install(app, settings)
     app.before_request(partial(patience.begin, seconds))
-    app.after_request(_dress)
     auth.install(app)
     problems.install(app)
     for part in (health, docs, catalogue, keys, customers, suppressions, dials, permissions, history):
         app.register_blueprint(part)
     return app
-
-
-def _name_request() -> None:
-    sent = request.headers.get("X-Request-Id", "")
-    g.request_id = sent if _REQUEST_ID.fullmatch(sent) else str(uuid4())
-
-
-def _dress(response: Response) -> Response:
-    response.headers["X-Request-Id"] = g.get("request_id", "")
-    for name, value in _HEADERS.items():
-        response.headers.setdefault(name, value)
-    return response

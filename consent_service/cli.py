@@ -12,7 +12,7 @@ from typing import NoReturn
 
 import click
 
-from consent_service import __version__
+from consent_service import __version__, logs
 from consent_service.catalogue.commands import catalogue
 from consent_service.database import migrate as migrations
 from consent_service.database.embedded import EmbeddedServerError
@@ -86,6 +86,7 @@ def web_command(host: str, port: int, workers: int | None, descriptor: int | Non
 def worker_command() -> None:
     """Do what is due in the background."""
     settings = read_settings()
+    logs.install()
     with stop_requests() as stop, open_database(settings) as database:
         work(database, jobs(), stop)
 
@@ -141,6 +142,9 @@ def run(arguments: list[str]) -> int:
         return _complain(": ".join(str(part) for part in (error.filename, error.strerror or error) if part), 1)
     except (KeyboardInterrupt, click.Abort):
         return _complain("interrupted", 130)
+    except Exception as error:
+        # A bug. The text of the exception may quote a row of somebody's: type and place name the line of code.
+        return _complain(f"internal error: {logs.kind(error)} at {logs.place(error)}", 1)
     return code if isinstance(code, int) else 0
 
 

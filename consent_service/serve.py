@@ -19,8 +19,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import FrameType
 
-import click
-
+from consent_service import logs
 from consent_service.database.embedded import EmbeddedServer
 from consent_service.database.migrate import migrate
 from consent_service.database.opening import embedded_server, located
@@ -56,7 +55,7 @@ class Child:
                 return
             self.process = None
             self.failures = 1 if now - self.started_at >= HEALTHY_SECONDS else self.failures + 1
-            say(f"{self.name} ended ({code}); it is started again in {self._delay():g} s")
+            logs.say(f"{self.name} ended ({code}); it is started again in {self._delay():g} s")
             self.started_at = now
         if now - self.started_at < self._delay():
             return
@@ -79,7 +78,7 @@ class Child:
         try:
             self.process.wait(STOP_SECONDS)
         except subprocess.TimeoutExpired:
-            say(f"{self.name} does not end; it is killed")
+            logs.say(f"{self.name} does not end; it is killed")
             self.process.kill()
             self.process.wait()
         self.process = None
@@ -99,6 +98,7 @@ def serve(settings: Settings, programs: Mapping[str, Sequence[str]], listener: s
     Raises:
         SettingsError, EmbeddedServerError, MigrationError, ConsentError: it cannot start.
     """
+    logs.install()
     with _database(settings) as (server, found):
         migrate(found.migration_url or found.service_url(), found.service_url())
         if demo:
@@ -118,7 +118,7 @@ def serve(settings: Settings, programs: Mapping[str, Sequence[str]], listener: s
                 listener.close()
                 for child in children:
                     child.stop()
-    say("stopped")
+    logs.say("stopped")
 
 
 def child_environment(environ: Mapping[str, str], settings: Settings) -> dict[str, str]:
@@ -148,11 +148,6 @@ def stop_requests() -> Iterator[threading.Event]:
             signal.signal(word, handler)
 
 
-def say(text: str) -> None:
-    """One line for the operator."""
-    click.echo(f"consent-service: {text}", err=True)
-
-
 @contextlib.contextmanager
 def _database(settings: Settings) -> Iterator[tuple[EmbeddedServer | None, Settings]]:
     if settings.database_url is not None:
@@ -165,7 +160,7 @@ def _database(settings: Settings) -> Iterator[tuple[EmbeddedServer | None, Setti
 def _watch(server: EmbeddedServer | None, children: Sequence[Child], stop: threading.Event) -> None:
     while not stop.is_set():
         if server is not None and server.restart_if_dead():
-            say("PostgreSQL had ended; it was started again")
+            logs.say("PostgreSQL had ended; it was started again")
         for child in children:
             child.keep_running(time.monotonic())
         stop.wait(TICK_SECONDS)

@@ -20,6 +20,8 @@ from urllib.parse import urlsplit
 
 import psycopg
 
+from consent_service.proxies import Proxies
+
 MIN_SECRET_CHARACTERS = 32
 MAX_SECRET_CHARACTERS = 4096
 MAX_SECONDS = 3600.0
@@ -43,6 +45,7 @@ class Settings:
         pg_bin: folder of PostgreSQL's programs for the embedded server; None: they are looked for.
         secrets: the root secret in use, then the one before it, if the operator still names one.
         public_url: without a slash at the end.
+        trusted_proxies: peers who may say for whom they ask.
         address_requests_per_minute: of requests without a valid key.
     """
 
@@ -52,6 +55,7 @@ class Settings:
     pg_bin: Path | None
     secrets: tuple[bytes, ...] = field(repr=False)
     public_url: str
+    trusted_proxies: Proxies
     max_body_bytes: int
     address_requests_per_minute: int
     web_workers: int
@@ -93,6 +97,7 @@ class Settings:
         secret, previous = _given_secrets(source)
         pg_bin = source.read("CONSENT_PG_BIN", _path, None)
         public_url = source.read("CONSENT_PUBLIC_URL", _public_url, "http://127.0.0.1:8080")
+        trusted_proxies = source.read("CONSENT_TRUSTED_PROXIES", Proxies.parse, Proxies())
         max_body_bytes = source.whole("CONSENT_MAX_BODY_BYTES", 16 * 2**20, 1024, 2**30)
         requests_per_minute = source.whole("CONSENT_ADDRESS_REQUESTS_PER_MINUTE", 600, 1, 10**9)
         web_workers = source.whole("CONSENT_WEB_WORKERS", usable_cpus(), 1, 1024)
@@ -119,6 +124,7 @@ class Settings:
             # The secret is generated last: a start that is refused leaves nothing behind.
             secrets=(_generated_secret(data_dir) if secret is None else secret, *previous),
             public_url=public_url,
+            trusted_proxies=trusted_proxies,
             max_body_bytes=max_body_bytes,
             address_requests_per_minute=requests_per_minute,
             web_workers=web_workers,

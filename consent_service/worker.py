@@ -6,18 +6,18 @@ once, so a job takes what it works on by a lock of the database, never by being 
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-import structlog
-
+from consent_service import logs
 from consent_service.database import Database
 from consent_service.errors import ConsentError
 from consent_service.keys.service import forget_old
 
-log = structlog.get_logger("consent_service.worker")
+log = logging.getLogger("consent_service.worker")
 
 TICK_SECONDS = 1.0
 
@@ -56,7 +56,7 @@ def _run(job: Job, database: Database) -> None:
         job.work(database)
     except ConsentError as error:
         # The database is away, or the like: the text is ours and safe to log.
-        log.warning("job failed", job=job.name, error=str(error))
-    except Exception:
+        log.warning("job failed", extra={"job": job.name, "detail": str(error), **logs.facts(error)})
+    except Exception as error:
         # A bug in one job must not keep the others from being done.
-        log.exception("job failed", job=job.name)
+        log.error("job failed", extra={"job": job.name, **logs.facts(error)})

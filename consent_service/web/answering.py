@@ -10,10 +10,8 @@ import logging
 import re
 import time
 from collections.abc import Callable, Iterable
-from http import HTTPStatus
 from typing import Any
 
-import orjson
 from gunicorn import util
 from gunicorn.http import wsgi
 from gunicorn.http.body import ChunkedReader
@@ -21,8 +19,11 @@ from gunicorn.http.errors import LimitRequestHeaders, LimitRequestLine, NoMoreDa
 from gunicorn.http.message import Request
 from gunicorn.http.unreader import SocketUnreader
 
-from consent_service.errors import CODES
+from consent_service import logs
+from consent_service.errors import ConsentError
+from consent_service.web import unread
 from consent_service.web.connection import Connection
+from consent_service.web.frame import HEADERS
 
 Application = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 
@@ -49,9 +50,7 @@ def answer(conn: Connection, cfg: Any, application: Application, keeps: Callable
         request = _Request(cfg, SocketUnreader(conn), conn.client)
         _check(request)
     except (ParseException, NoMoreData, StopIteration, Refused) as error:
-        # Its text may quote the request, which may name a person.
-        log.info("a request was malformed: %s", type(error).__name__)
-        return refuse(conn, _REFUSALS.get(type(error), "bad_request"), "The request is malformed.")
+        return refuse(conn, _REFUSALS.get(type(error), "bad_request"), "The request is malformed.", error=error)
     same_frame = conn.arrival.agrees(request)
     response, environ = wsgi.create(request, conn, conn.client, conn.server, cfg, response_class=_Response)
     environ["wsgi.multithread"] = True
@@ -68,35 +67,25 @@ def answer(conn: Connection, cfg: Any, application: Application, keeps: Callable
         response.close()
     except OSError:
         raise
-    except Exception:
-        log.exception("the application failed")
+    except Exception as error:
         if response.headers_sent:
+            log.error("the answer broke off", extra=logs.facts(error))
             raise ConnectionAbortedError("the answer broke off") from None
-        return refuse(conn, "internal", "Something went wrong here.")
+        return refuse(conn, "internal", "Something went wrong here.", error=error)
     finally:
         if hasattr(body, "close"):
             body.close()
     return not response.should_close()
 
 
-def refuse(conn: Connection, code: str, detail: str, *headers: str) -> bool:
+def refuse(conn: Connection, code: str, detail: str, *, error: BaseException | None = None) -> bool:
     """Writes an answer that does not come from the application; False: the connection serves no more.
 
     Raises:
         OSError: the client has gone.
     """
-    status, title = CODES[code]
-    body = orjson.dumps({"type": "about:blank", "title": title, "status": status, "code": code, "detail": detail})
-    head = (
-        f"HTTP/1.1 {status} {HTTPStatus(status).phrase}",
-        "Content-Type: application/problem+json",
-        f"Content-Length: {len(body)}",
-        "Cache-Control: no-store",
-        "X-Content-Type-Options: nosniff",
-        "Connection: close",
-        *headers,
-    )
-    conn.sendall("\r\n".join((*head, "", "")).encode("ascii") + body)
+    refusal = ConsentError(code, detail)
+    conn.sendall(unread.refuse(refusal, HEADERS, error))
     return False
 
 

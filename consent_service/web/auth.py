@@ -18,6 +18,7 @@ from consent_service.history.model import Actor
 from consent_service.keyring.service import Keyring
 from consent_service.keys import service as keys
 from consent_service.keys.model import KEY_PREFIX, TOKEN_PREFIX, ApiKey, includes
+from consent_service.web.frame import client_address
 from consent_service.web.parts import parts
 
 View = TypeVar("View", bound=Callable[..., Any])
@@ -104,7 +105,7 @@ def _key_holder(conn: Connection, key: ApiKey, allowed: frozenset[str]) -> Actor
 
 def _count_failure(conn: Connection, keyring: Keyring) -> None:
     limit = parts().settings.address_requests_per_minute
-    address = keyring.service(conn).identity_hash("address", request.remote_addr or "").hex()
+    address = keyring.service(conn).identity_hash("address", client_address()).hex()
     used, resets_in_seconds = keys.count_request(conn, f"address:{address}")
     if used > limit:
         g.limit = (limit, 0, resets_in_seconds)

@@ -298,10 +298,10 @@ class PatientWorker(Worker):  # type: ignore[misc]
             else:
                 self._arm(conn, _READ)
 
-    def _refuse(self, conn: Connection, code: str, detail: str, *headers: str) -> None:
+    def _refuse(self, conn: Connection, code: str, detail: str) -> None:
         conn.keep = False
         try:
-            answering.refuse(conn, code, detail, *headers)
+            answering.refuse(conn, code, detail)
             self._send(conn)
         except OSError:
             self._close(conn)

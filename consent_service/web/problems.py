@@ -12,6 +12,7 @@ import orjson
 from flask import Flask, Response, g, request
 from werkzeug.exceptions import HTTPException
 
+from consent_service import logs
 from consent_service.database.errors import translate
 from consent_service.errors import ConsentError
 
@@ -37,14 +38,16 @@ def respond(error: Exception) -> Response:
     """The problem document of any exception."""
     if isinstance(error, HTTPException):
         return _from_http(error)
-    domain = error if isinstance(error, ConsentError) else translate(error)
-    if domain is None:
-        # The exception's own text may quote a row or a parameter: only its type and place are logged.
-        log.error(
-            "internal error",
-            extra={"request_id": g.get("request_id"), "error": type(error).__name__, "place": _place(error)},
-        )
-        domain = ConsentError("internal", "Tell us the request id, please.")
+    domain = (error if isinstance(error, ConsentError) else translate(error)) or ConsentError("internal")
+    if domain.status >= 500:
+        # The text of a foreign exception may quote a row or a parameter: only its type and place are logged.
+        known = {"request_id": g.get("request_id"), "detail": domain.detail, **logs.facts(error)}
+        if domain.code == "internal":
+            log.error("internal error", extra=known)
+            # Ours may say what is wrong with the service: that is for its operators.
+            domain = ConsentError("internal", "Tell us the request id, please.")
+        else:
+            log.warning("no answer can be had", extra=known)
     return problem(domain)
 
 
@@ -81,13 +84,3 @@ def _from_http(error: HTTPException) -> Response:
         if name.lower() not in _OWN_HEADERS:
             response.headers[name] = value
     return response
-
-
-def _place(error: BaseException) -> str:
-    trace = error.__traceback__
-    places = []
-    while trace is not None:
-        code = trace.tb_frame.f_code
-        places.append(f"{code.co_filename.rsplit('/', 1)[-1]}:{trace.tb_lineno}")
-        trace = trace.tb_next
-    return " > ".join(places[-6:])

@@ -13,9 +13,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import click
 from gunicorn.app.base import BaseApplication
 
+from consent_service import logs
 from consent_service.settings import Settings, SettingsError
 from consent_service.web.balance import Loads
 
@@ -33,6 +33,7 @@ def serve_web(settings: Settings, listener: socket.socket | None, *, workers: in
     Args:
         listener: None: the socket that systemd holds.
     """
+    logs.install()
     _allow_descriptors()
     options = gunicorn_settings(settings, host=DEFAULT_HOST, port=0, workers=workers)
     if listener is not None:
@@ -106,17 +107,19 @@ def gunicorn_settings(settings: Settings, *, host: str, port: int, workers: int)
         "limit_request_line": 4094,
         "limit_request_fields": 64,
         "limit_request_field_size": 8190,
-        # HTTP/1 only; nobody may set a WSGI variable by a header, nor the scheme.
+        # HTTP/1 only.
         "http_protocols": "h1",
         "http2_cleartext": "off",
-        "forwarder_headers": "",
-        "secure_scheme_headers": {},
         "sendfile": False,
         # Heartbeats are file times; on a disk they could stall.
         "worker_tmp_dir": str(memory) if memory.is_dir() else None,
         "accesslog": None,
-        "errorlog": "-",
-        "loglevel": "warning",
+        "logger_class": "consent_service.web.server_log.ServerLog",
+        # Who a request comes from is ours to say (CONSENT_TRUSTED_PROXIES). gunicorn would take the word of
+        # everybody on this machine, and of everybody on a unix socket.
+        "forwarded_allow_ips": "",
+        "secure_scheme_headers": {},
+        "forwarder_headers": "",
         "post_worker_init": _announce,
     }
 
@@ -124,7 +127,7 @@ def gunicorn_settings(settings: Settings, *, host: str, port: int, workers: int)
 def _announce(worker: Any) -> None:
     # Once: workers are counted through, also over restarts. By now it listens and the application is loaded.
     if worker.age == 1:
-        click.echo(f"consent-service: answering at {worker.sockets[0]}", err=True)
+        logs.say(f"answering at {worker.sockets[0]}")
 
 
 def _allow_descriptors() -> None:
