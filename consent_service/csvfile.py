@@ -219,15 +219,19 @@ def _written(values: Sequence[str]) -> str:
 def new_file(path: Path) -> Iterator[IO[str]]:
     """A file that gets its name when it is complete; what stood under the name stays when the block fails.
 
-    A link, a pipe or a device is written to as it is.
+    It is for its owner only, because it holds what the input held; a file that is replaced keeps its mode. A link,
+    a pipe or a device is written to as it is.
     """
     if path.is_symlink() or (path.exists() and not path.is_file()):
         with path.open("w", encoding="utf-8", newline="") as file:
             yield file
         return
     draft = path.with_name(path.name + ".part")
+    mode = path.stat().st_mode & 0o777 if path.exists() else 0o600
+    handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
     try:
-        with draft.open("w", encoding="utf-8", newline="") as file:
+        with os.fdopen(handle, "w", encoding="utf-8", newline="") as file:
+            os.fchmod(handle, mode)
             yield file
         draft.replace(path)
     except BaseException:

@@ -43,7 +43,7 @@ def history(customer_id: str) -> Response:
 
 
 def _cursors(conn: Connection, owner: UUID) -> URLSafeSerializer:
-    return URLSafeSerializer(parts().keyring.service(conn).signing, salt=f"history/{owner}")
+    return parts().keyring.service(conn).signer(f"history/{owner}")
 
 
 def _read(cursors: URLSafeSerializer, text: str) -> tuple[datetime, UUID]:

@@ -61,7 +61,7 @@ class Event:
     type: str
     actor: Actor
     recorded_at: datetime
-    details: Mapping[str, Any]
+    details: Mapping[str, Any] = field(repr=False)
     event_id: UUID = field(default_factory=uuid7)
 
     def content(self) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
-from itsdangerous import BadData
+from itsdangerous import BadData, URLSafeSerializer, URLSafeTimedSerializer
 from itsdangerous.encoding import base64_decode, base64_encode
 
 NOBODY = UUID(int=0)
@@ -80,6 +80,10 @@ class DataKey:
         return self._aead.decrypt(sealed[:NONCE_BYTES], sealed[NONCE_BYTES:], binding)
 
 
+# The library's own choice would be SHA-1.
+_SIGNING = {"key_derivation": "hmac", "digest_method": hashlib.sha256}
+
+
 @dataclass(frozen=True)
 class ServiceKeys:
     """What derives from the service's own data key."""
@@ -93,6 +97,14 @@ class ServiceKeys:
         """Keys for sealing, for keyed hashes of identifiers, and for tokens and cursors."""
         identity = hmac.new(derive(key, "identity"), digestmod=hashlib.sha256)
         return cls(DataKey(derive(key, "seal")), identity, derive(key, "signing"))
+
+    def signer(self, purpose: str) -> URLSafeSerializer:
+        """Signs and reads what clients bring back, for one purpose."""
+        return URLSafeSerializer(self.signing, salt=purpose, signer_kwargs=_SIGNING)
+
+    def timed_signer(self, purpose: str) -> URLSafeTimedSerializer:
+        """The same with the time of signing in it."""
+        return URLSafeTimedSerializer(self.signing, salt=purpose, signer_kwargs=_SIGNING)
 
     def identity_hash(self, kind: str, value: str) -> bytes:
         """Keyed hash of a normalised identifier, 32 bytes. Source: RFC 2104 with SHA-256."""

@@ -9,7 +9,7 @@ from flask import Blueprint, Response, g
 from consent_service.database import Connection
 from consent_service.errors import ConsentError
 from consent_service.keys import service
-from consent_service.keys.model import ROLES
+from consent_service.keys.model import MOST_REQUESTS_PER_MINUTE, ROLES
 from consent_service.web.auth import access
 from consent_service.web.fields import Body, Choice, Text, Whole, items, read, read_uuid
 from consent_service.web.json import answer
@@ -26,7 +26,7 @@ class NewKey(Body):
     name = Text(required=True, longest=service.LONGEST_NAME)
     role = Choice(ROLES, required=True)
     topics = items(Text(longest=600), most=MOST_TOPICS, load_default=None)
-    requests_per_minute = Whole(least=1, most=10_000_000, load_default=None)
+    requests_per_minute = Whole(least=1, most=MOST_REQUESTS_PER_MINUTE, load_default=None)
 
 
 @blueprint.get("/v1/me")

@@ -10,7 +10,7 @@ from consent_service.commands import opened
 from consent_service.errors import ConsentError
 from consent_service.history.model import Actor
 from consent_service.keys import service
-from consent_service.keys.model import ROLES
+from consent_service.keys.model import MOST_REQUESTS_PER_MINUTE, ROLES
 from consent_service.keys.service import shown
 
 ACTOR = Actor("system", "keys")
@@ -25,7 +25,7 @@ def keys() -> None:
 @click.option("--role", required=True, type=click.Choice(ROLES), help="What the key may do.")
 @click.option("--name", required=True, help="Whose key it is. Permits belong to the name.")
 @click.option("--topic", "topics", multiple=True, help="Limits a campaign key; repeatable. Covers children; * is all.")
-@click.option("--requests-per-minute", type=click.IntRange(1), help="No limit without it.")
+@click.option("--requests-per-minute", type=click.IntRange(1, MOST_REQUESTS_PER_MINUTE), help="No limit without it.")
 def create(role: str, name: str, topics: tuple[str, ...], requests_per_minute: int | None) -> None:
     """Make a key. It is shown this once, alone on the last line."""
     with opened() as one, one.database.transaction() as conn:

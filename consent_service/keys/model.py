@@ -11,6 +11,7 @@ from uuid import UUID
 
 ROLES = ("campaign", "desk", "auditor", "admin")
 KEY_PREFIX = "csk_"
+MOST_REQUESTS_PER_MINUTE = 10_000_000
 TOKEN_PREFIX = "cst_"  # noqa: S105 - a prefix, no secret
 
 

@@ -6,7 +6,7 @@ A customer's token is signed, not stored: it says which customer until when, und
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -141,7 +141,7 @@ def read_token(conn: Connection, keyring: Keyring, token: str) -> UUID | None:
 
 
 def _tokens(conn: Connection, keyring: Keyring) -> URLSafeTimedSerializer:
-    return URLSafeTimedSerializer(keyring.service(conn).signing, salt="customer-token")
+    return keyring.service(conn).timed_signer("customer-token")
 
 
 @dataclass(frozen=True)
@@ -150,7 +150,7 @@ class StoredAnswer:
 
     request_hash: bytes
     status: int
-    body: bytes
+    body: bytes = field(repr=False)
 
 
 def try_idempotency_lock(conn: Connection, key_name: str, idempotency_key: str) -> bool:

@@ -6,7 +6,7 @@ Must never decide: that is `decide.sql`, and only there.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -50,7 +50,7 @@ class Question:
     `customer` is a reference as it was sent.
     """
 
-    customer: str
+    customer: str = field(repr=False)
     channel: str
     topic: str
     at: datetime | None = None
@@ -177,11 +177,11 @@ class Asked:
 class Report:
     """A contact that was made already; `external_id` is the sender's own id of it."""
 
-    customer: str
+    customer: str = field(repr=False)
     channel: str
     topic: str
     contacted_at: datetime
-    external_id: str
+    external_id: str = field(repr=False)
     campaign: str | None = None
 
 

@@ -23,6 +23,10 @@ from consent_service.web.patience import body_arrived
 MOST_DEPTH = 32
 LARGEST_INTEGER = 2**53 - 1  # beyond it JSON numbers are not exact everywhere (RFC 8259, 6; RFC 8785)
 LONGEST_NUMBER = 400  # characters
+# Of a call that is about one thing. As JSON it may grow to thirty times its size, and it is parsed while others of
+# the process wait; only calls that take thousands of rows have CONSENT_MAX_BODY_BYTES.
+MOST_BYTES_OF_ONE = 2**20
+_MANY = ("batch", "reports")
 _FORBIDDEN = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 _SURROGATE = re.compile("[\ud800-\udfff]")
 # A string, also one that never ends; possessive, so that no text makes it look twice.
@@ -52,11 +56,10 @@ def body_bytes() -> bytes:
     Raises:
         ConsentError: body_too_large, or bad_request when the client broke off.
     """
-    limit = current_app.config["MAX_CONTENT_LENGTH"]
+    limit = _limit()
     length = request.content_length
-    if length is None:
-        # A body in chunks would be cut at the limit in silence: one byte more tells that there is more.
-        request.max_content_length = limit + 1
+    # A body in chunks would be cut at the limit in silence: one byte more tells that there is more.
+    request.max_content_length = limit if length is not None else limit + 1
     try:
         body = request.get_data(cache=True)
         if len(body) > limit:
@@ -69,6 +72,12 @@ def body_bytes() -> bytes:
         raise ConsentError("body_too_large", "The body is longer than this service reads.") from error
     except (ClientDisconnected, ParseException) as error:  # the latter: chunks that are none
         raise ConsentError("bad_request", "The body ended early, or its chunks are broken.") from error
+
+
+def _limit() -> int:
+    limit: int = current_app.config["MAX_CONTENT_LENGTH"]
+    takes_many = request.url_rule is not None and request.url_rule.rule.endswith(_MANY)
+    return limit if takes_many else min(limit, MOST_BYTES_OF_ONE)
 
 
 def parse(body: bytes) -> Any:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import hmac
 from collections.abc import Callable, Mapping
 from typing import Any
 from uuid import UUID
@@ -76,7 +77,7 @@ def _once(conn: Connection, key: str, view: Callable[..., Response], arguments: 
         )
     stored = keys.find_answer(conn, parts().keyring, scope, key)
     if stored is not None:
-        if stored.request_hash != request_hash:
+        if not hmac.compare_digest(stored.request_hash, request_hash):
             raise ConsentError("idempotency_key_reused", "Use a new Idempotency-Key for a new request.")
         return _replay(stored)
     response = _run(conn, view, arguments)

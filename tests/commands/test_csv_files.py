@@ -179,3 +179,25 @@ def test_a_device_stays_a_device(tmp_path: Path) -> None:
         file.write("x")
     assert link.is_symlink()
     assert not Path("/dev/null").is_file()
+
+
+def test_a_written_file_is_its_owners_alone_and_a_replaced_one_keeps_its_mode(tmp_path: Path) -> None:
+    path = tmp_path / "answers.csv"
+    modes = []
+    for replaced in (None, 0o640):
+        if replaced is not None:
+            path.chmod(replaced)
+        with new_file(path) as file:
+            file.write("email:ann@example.com\n")
+            modes.append(path.with_name("answers.csv.part").stat().st_mode & 0o777)
+        modes.append(path.stat().st_mode & 0o777)
+    assert modes == [0o600, 0o600, 0o640, 0o640]
+
+
+def test_a_draft_that_somebody_laid_a_link_under_is_not_written_through(tmp_path: Path) -> None:
+    prey = tmp_path / "prey"
+    prey.write_text("untouched")
+    (tmp_path / "answers.csv.part").symlink_to(prey)
+    with pytest.raises(OSError, match="symbolic link"), new_file(tmp_path / "answers.csv"):
+        pass
+    assert prey.read_text() == "untouched"

@@ -106,6 +106,7 @@ def test_revoke_holds_for_the_next_request(shared: Api, keys: Command) -> None:
         (("create", "--role", "desk", "--name", ""), 1, "invalid_value"),
         (("create", "--role", "desk", "--name", "x\ny"), 1, "invalid_value"),
         (("create", "--role", "desk", "--name", "n", "--requests-per-minute", "0"), 2, "0"),
+        (("create", "--role", "desk", "--name", "n", "--requests-per-minute", "3000000000"), 2, "3000000000"),
         (("revoke", "00000000-0000-4000-8000-000000000000"), 1, "not_found"),
         (("revoke", "x"), 1, "not_found"),
         (("revoke",), 2, "KEY_ID"),
