@@ -235,17 +235,21 @@ def test_a_catalogue_bomb_is_refused_in_no_time() -> None:
 
 
 def test_no_statement_is_put_together_from_text() -> None:
-    """What `execute` is given is a named statement, a literal, or psycopg's own composition."""
+    """What a connection is given is a named statement, a literal, or psycopg's own composition."""
     wrong, seen = [], 0
     for path in sorted(PACKAGE.rglob("*.py")):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            if isinstance(node, ast.Call) and getattr(node.func, "attr", "") in ("execute", "executemany", "copy"):
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and _takes_a_statement(node.func):
                 seen += 1
-                statement = node.args[0] if node.args else None
-                if not _is_fixed(statement):
+                if not _is_fixed(node.args[0] if node.args else None):
                     wrong.append(f"{path.name}:{node.lineno} {ast.unparse(node)[:80]}")
     assert seen > 50
     assert wrong == []
+
+
+def _takes_a_statement(called: ast.Attribute) -> bool:
+    on_a_connection = ast.unparse(called.value).endswith("conn")
+    return called.attr in ("execute", "executemany", "copy") or (called.attr == "run" and on_a_connection)
 
 
 def _is_fixed(statement: ast.expr | None) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,10 @@ from werkzeug.test import TestResponse
 
 from consent_service import logs
 from consent_service.app import create_app
+from consent_service.settings import Settings
+from consent_service.web.server import gunicorn_settings
 from tests.support.api import Api
+from tests.support.cluster import WebService
 from tests.web.asking import bare, refused, routes, rows, somebody, token
 
 ORIGIN = {"Origin": "https://evil.example"}
@@ -245,3 +249,16 @@ def test_a_refusal_within_a_write_is_named_in_the_log_as_well(shared: Api, lines
     for headers in ({}, {"Idempotency-Key": "twice"}, {"Idempotency-Key": "twice"}):
         shared.post("/v1/contacts", {"customer": ann, "channel": "email", "topic": "events"}, headers=headers)
     assert [one["code"] for one in lines()[-3:]] == ["not_permitted"] * 3
+
+
+def test_the_server_itself_takes_nobodys_word_either(gunicorn: WebService) -> None:
+    """gunicorn would let whoever is on this machine name the script and the scheme."""
+    for header in ("SCRIPT_NAME: /evil", "SCRIPT-NAME: /evil", "PATH_INFO: /health/live", "X-Script-Name: /evil"):
+        with socket.create_connection(("127.0.0.1", gunicorn.port), timeout=10) as one:
+            sent = f"GET /evil/health/live HTTP/1.1\r\nHost: x\r\n{header}\r\nConnection: close\r\n\r\n"
+            one.sendall(sent.encode())
+            assert b" 404 " in one.makefile("rb").readline(), header
+    settings = gunicorn_settings(Settings.for_throw_away({}), host="127.0.0.1", port=1, workers=1)
+    assert not settings["forwarded_allow_ips"]
+    assert not settings["secure_scheme_headers"]
+    assert not settings["forwarder_headers"]
