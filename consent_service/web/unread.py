@@ -8,15 +8,10 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable
+from http import HTTPStatus
 from uuid import uuid4
 
 import orjson
-from gunicorn.http.errors import (
-    ConfigurationProblem,
-    InvalidResponseHeader,
-    InvalidResponseHeaderName,
-    ParseException,
-)
 
 from consent_service import logs
 from consent_service.errors import ConsentError
@@ -24,20 +19,24 @@ from consent_service.web.frame import CONTENT_SECURITY_POLICY, POLICY
 
 log = logging.getLogger("consent_service.web")
 
-# Faults of what we answer or how we are set up, though the parser's family name is theirs too.
-_OURS = (ConfigurationProblem, InvalidResponseHeader, InvalidResponseHeaderName)
-_PHRASES = {400: "Bad Request", 500: "Internal Server Error"}
 
+def refuse(refusal: ConsentError, headers: Iterable[tuple[str, str]], error: BaseException | None = None) -> bytes:
+    """Logs why a request is not read; the whole answer to it, after which the connection is closed.
 
-def refuse(error: BaseException, headers: Iterable[tuple[str, str]]) -> bytes:
-    """Logs why a request could not be read; the whole answer to it, after which the connection is closed."""
-    is_theirs = isinstance(error, ParseException) and not isinstance(error, _OURS)
-    refusal = ConsentError("bad_request" if is_theirs else "internal")
+    Args:
+        headers: what every answer of the service wears.
+        error: what the parser, or whoever was to answer, stumbled over.
+    """
     request_id = str(uuid4())
     log.log(
-        logging.WARNING if is_theirs else logging.ERROR,
+        logging.ERROR if refusal.status >= 500 else logging.WARNING,
         "request not read",
-        extra={"request_id": request_id, "status": refusal.status, "code": refusal.code, **logs.facts(error)},
+        extra={
+            "request_id": request_id,
+            "status": refusal.status,
+            "code": refusal.code,
+            **(logs.facts(error) if error is not None else {}),
+        },
     )
     body = orjson.dumps(
         {
@@ -50,13 +49,13 @@ def refuse(error: BaseException, headers: Iterable[tuple[str, str]]) -> bytes:
         }
     )
     lines = [
-        f"HTTP/1.1 {refusal.status} {_PHRASES[refusal.status]}",
+        f"HTTP/1.1 {refusal.status} {HTTPStatus(refusal.status).phrase}",
         "Connection: close",
         "Content-Type: application/problem+json",
         f"Content-Length: {len(body)}",
         "Cache-Control: no-store",
         f"X-Request-Id: {request_id}",
         f"{POLICY}: {CONTENT_SECURITY_POLICY}",
-        *(f"{name}: {value}" for name, value in headers),
+        *(f"{name}: {value}" for name, value in (*headers, *refusal.headers.items())),
     ]
     return "\r\n".join(lines).encode("ascii") + b"\r\n\r\n" + body

@@ -7,9 +7,10 @@ import json
 import pytest
 from gunicorn.http.errors import InvalidHeader, InvalidRequestLine, InvalidResponseHeader
 
+from consent_service.errors import ConsentError
 from consent_service.settings import Settings
 from consent_service.web.frame import headers_of
-from consent_service.web.unread import refuse
+from consent_service.web.unread import code_of, refuse
 from tests.privacy.markers import Marks
 from tests.privacy.traffic import Caller, unreadable
 from tests.support.cluster import WebService
@@ -22,7 +23,7 @@ INSIDE = (b"gunicorn", b"Traceback", b".py", b"Flask", b"Werkzeug", b"Python", b
 
 def answer_to(error: Exception) -> tuple[bytes, dict[str, str], dict[str, object]]:
     """(status line, headers, problem) of the answer."""
-    head, _, body = refuse(error, HEADERS).partition(b"\r\n\r\n")
+    head, _, body = refuse(ConsentError(code_of(error)), HEADERS, error).partition(b"\r\n\r\n")
     status, *lines = head.split(b"\r\n")
     headers = dict(line.decode().split(": ", 1) for line in lines)
     assert int(headers["Content-Length"]) == len(body)
