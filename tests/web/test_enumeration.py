@@ -177,3 +177,22 @@ def test_a_wrong_key_takes_as_long_as_a_revoked_one_or_a_token(shared: Api) -> N
             "far": ask("csk_x"),
         }
     )
+
+
+def test_without_a_key_nobody_learns_whom_there_is(shared: Api) -> None:
+    """A check is looked up together with its key: whoever has none gets the same answer in the same time."""
+    numbers, known = itertools.count(), somebody()
+    shared.customer(known)
+
+    def ask(reference: str) -> Callable[[], TestResponse]:
+        def once() -> TestResponse:
+            return shared.client.post(
+                "/v1/permissions/check",
+                json={"customer": reference, "channel": "email", "topic": "events"},
+                headers={"Authorization": "Bearer csk_wrong"},
+                environ_overrides={"REMOTE_ADDR": f"10.8.{next(numbers) % 200}.1"},
+            )
+
+        return once
+
+    alike({"known": ask(known), "unknown": ask(somebody()), "ill formed": ask("email:@@")})
