@@ -248,8 +248,8 @@ def test_no_statement_is_put_together_from_text() -> None:
 
 
 def _takes_a_statement(called: ast.Attribute) -> bool:
-    on_a_connection = ast.unparse(called.value).endswith("conn")
-    return called.attr in ("execute", "executemany", "copy") or (called.attr == "run" and on_a_connection)
+    on_the_database = ast.unparse(called.value).endswith(("conn", "cursor", "cur"))
+    return called.attr in ("execute", "executemany") or (called.attr in ("run", "copy") and on_the_database)
 
 
 def _is_fixed(statement: ast.expr | None) -> bool:
