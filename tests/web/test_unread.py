@@ -10,7 +10,7 @@ from gunicorn.http.errors import InvalidHeader, InvalidRequestLine, InvalidRespo
 from consent_service.errors import ConsentError
 from consent_service.settings import Settings
 from consent_service.web.frame import headers_of
-from consent_service.web.unread import code_of, refuse
+from consent_service.web.unread import refuse
 from tests.privacy.markers import Marks
 from tests.privacy.traffic import Caller, unreadable
 from tests.support.cluster import WebService
@@ -21,9 +21,9 @@ HEADERS = headers_of(Settings.for_throw_away({"CONSENT_PUBLIC_URL": "https://x.e
 INSIDE = (b"gunicorn", b"Traceback", b".py", b"Flask", b"Werkzeug", b"Python", b"<html", b"psycopg", b"SELECT")
 
 
-def answer_to(error: Exception) -> tuple[bytes, dict[str, str], dict[str, object]]:
+def answer_to(code: str, error: Exception) -> tuple[bytes, dict[str, str], dict[str, object]]:
     """(status line, headers, problem) of the answer."""
-    head, _, body = refuse(ConsentError(code_of(error)), HEADERS, error).partition(b"\r\n\r\n")
+    head, _, body = refuse(ConsentError(code), HEADERS, error).partition(b"\r\n\r\n")
     status, *lines = head.split(b"\r\n")
     headers = dict(line.decode().split(": ", 1) for line in lines)
     assert int(headers["Content-Length"]) == len(body)
@@ -40,7 +40,7 @@ def answer_to(error: Exception) -> tuple[bytes, dict[str, str], dict[str, object
     ],
 )
 def test_a_request_that_cannot_be_read_gets_the_usual_problem(error: Exception, status: bytes, code: str) -> None:
-    line, headers, problem = answer_to(error)
+    line, headers, problem = answer_to(code, error)
     assert (line, problem["code"]) == (status, code)
     assert headers["Content-Type"] == "application/problem+json"
     assert (headers["Connection"], headers["Cache-Control"]) == ("close", "no-store")
