@@ -67,7 +67,8 @@ class PauseBody(Body):
 @access("desk", "auditor", "customer")
 def show_dials(customer_id: str) -> Response:
     """Dials, pauses and what they come to."""
-    with parts().database.reading() as conn:
+    # In one snapshot: version, dials and mix are those of the same moment.
+    with parts().database.snapshot() as conn:
         return _shown(conn, require(conn, path_id(customer_id), g.actor))
 
 
