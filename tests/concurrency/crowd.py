@@ -162,11 +162,11 @@ class Stage:
 
 
 @contextlib.contextmanager
-def stage(cluster: Cluster, **settings: str) -> Iterator[Stage]:
+def stage(cluster: Cluster, catalogue: Mapping[str, Any] = CATALOGUE, **settings: str) -> Iterator[Stage]:
     """A service with two workers on a database of its own; `settings` go into its environment."""
     database = cluster.migrated()
     try:
-        api = Api(database, CATALOGUE)
+        api = Api(database, catalogue)
         campaigns = [api.key("campaign", f"campaign {number}", ["*"]) for number in range(CAMPAIGNS)]
         api.close()
         with web_service(database, workers=2, settings=settings) as service:

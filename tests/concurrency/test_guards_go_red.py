@@ -1,106 +1,39 @@
 """Each scenario of this folder goes red on a service whose guard was taken out.
 
-The service runs from a copy of the package in which a few lines were changed; the scenarios are the very ones
-that the other tests play on the real one. A race is lost sooner or later: each has many rounds to be lost in.
+The scenarios are the very ones that the other tests play on the real service.
 """
 
 from __future__ import annotations
 
-import re
-import shutil
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-import consent_service
 from tests.concurrency import last_room, opposition, silence
-from tests.concurrency.crowd import Stage, stage
+from tests.concurrency.guards import (
+    ANSWERS_KEPT,
+    DECISION_BEFORE_LOCK,
+    NO_LOCK_ORDER,
+    NO_ROW_LOCK,
+    NO_SECOND_ATTEMPT,
+    copied_package,
+    goes_red,
+    without,
+)
 from tests.support.cluster import Cluster
 
 ROUNDS = 60
 # More pass than there is room for, or two passed on the same last room.
 MORE_THAN_FIVE = r"^(?:(?:[6-9]|\d{2,}) passed, |the same room was seen twice)"
 PAIRS = 400
-ATTEMPTS = 3
-
-Edits = Mapping[str, Sequence[tuple[str, str]]]
-
-LOCK = "ORDER BY customer_id\nFOR NO KEY UPDATE;"
-NO_ROW_LOCK: Edits = {"customers/customers.sql": [(LOCK, "ORDER BY customer_id;")]}
-
-_DECIDE_AND_LOCK = """
-def _decide_and_lock(keyring, conn, questions, resolved, **options):
-    decisions = store.decide(conn, questions, resolved, **options)
-    lock_many(conn, keyring, {who.customer_id for who in resolved if who.customer_id})
-    return decisions
-
-
-"""
-# The customer is locked, but the dials were read before.
-DECISION_BEFORE_LOCK: Edits = {
-    "permissions/taking.py": [
-        ("locked = lock_many(conn, keyring, {", "locked, _ = {}, ({"),
-        ("return [_settled(who, locked) for who in found], locked", "return found, locked"),
-        ("decisions = store.decide(", "decisions = _decide_and_lock(keyring, "),
-        ("def hold(", _DECIDE_AND_LOCK + "def hold("),
-    ]
-}
-
-_KEEP_ANSWERS = """
-_kept, _decide = {}, decide
-
-
-def decide(conn, questions, resolved, **options):
-    key = str((questions, resolved))
-    if key not in _kept:
-        _kept[key] = _decide(conn, questions, resolved, **options)
-    return _kept[key]
-
-
-"""
-# A process remembers what it answered.
-ANSWERS_KEPT: Edits = {
-    "permissions/store.py": [
-        ("def now(", _KEEP_ANSWERS + "def now("),
-    ]
-}
-
-NO_LOCK_ORDER: Edits = {"customers/customers.sql": [(LOCK, LOCK.replace("customer_id", "random()"))]}
-NO_SECOND_ATTEMPT: Edits = {"database/pool.py": [("TRANSACTION_ATTEMPTS = 5\n", "TRANSACTION_ATTEMPTS = 1\n")]}
 
 
 @pytest.fixture
 def copied(tmp_path: Path) -> Iterator[Path]:
     """A copy of the package, to be changed."""
-    source = Path(consent_service.__file__).parent
-    yield shutil.copytree(source, tmp_path / source.name, ignore=shutil.ignore_patterns("__pycache__"))
-    shutil.rmtree(tmp_path, ignore_errors=True)
-
-
-def without(cluster: Cluster, package: Path, edits: Edits) -> AbstractContextManager[Stage]:
-    """A stage on a copy of the service with lines changed, each of which has to be there exactly once."""
-    for name, changes in edits.items():
-        file = package / name
-        text = file.read_text(encoding="utf-8")
-        for before, after in changes:
-            assert text.count(before) == 1, f"{name}: the guard has moved, look for it anew"
-            text = text.replace(before, after)
-        file.write_text(text, encoding="utf-8")
-    # With a safe path the folder that the tests run in does not come first.
-    return stage(cluster, PYTHONPATH=str(package.parent), PYTHONSAFEPATH="1")
-
-
-def goes_red(play: Callable[[], object], match: str) -> None:
-    """A race may go well by chance, or be lost in another way than the one looked for: it is run up to three times."""
-    for _ in range(ATTEMPTS):
-        try:
-            play()
-        except AssertionError as error:
-            if re.search(match, str(error)):
-                return
-    pytest.fail("the guard is out, and nothing went red")
+    with copied_package(tmp_path) as package:
+        yield package
 
 
 def test_without_the_row_lock_more_than_the_room_passes(cluster: Cluster, copied: Path) -> None:

@@ -10,12 +10,10 @@ import signal
 import time
 from collections import Counter
 from functools import partial
-from pathlib import Path
 from uuid import uuid4
 
-import pytest
-
 from tests.concurrency.crowd import Caller, Reply, Stage, asked, at_once
+from tests.concurrency.workers import workers_of
 
 SENDERS = 16
 CRASHES = 3
@@ -48,7 +46,7 @@ def test_a_request_whose_worker_was_killed_is_answered_once_it_is_sent_again(cro
         sender, key = crowded.caller(), {"Idempotency-Key": str(uuid4())}
         sender.send("POST", "/v1/contacts", asked(customer_id), **key)
         time.sleep(random.uniform(0, 0.03))  # before, within or after the transaction
-        workers = _workers(crowded.pid)
+        workers = workers_of(crowded.pid)
         assert workers
         for worker in workers:
             os.kill(worker, signal.SIGKILL)
@@ -71,10 +69,3 @@ def _until_answered(caller: Caller, customer_id: str, key: dict[str, str]) -> Re
         caller.hang_up()
         time.sleep(0.05)
     raise AssertionError("no answer after the workers were killed")
-
-
-def _workers(master: int) -> list[int]:
-    children = Path(f"/proc/{master}/task/{master}/children")
-    if not children.exists():
-        pytest.skip("this system does not tell the children of a process")
-    return [int(one) for one in children.read_text(encoding="ascii").split()]
