@@ -13,6 +13,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, time, timedelta
+from functools import cache
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -172,6 +173,7 @@ def _topic(path: str, rows: Mapping[str, Mapping[str, Any]], levels: Mapping[str
     )
 
 
+@cache
 def covers(place: tuple[str, str], contact: tuple[str, str]) -> bool:
     """Whether a place (channel or *, topic or *) covers a contact (channel, topic)."""
     return place[0] in (EVERY, contact[0]) and place[1] in (EVERY, *_self_and_ancestors(contact[1]))
@@ -301,10 +303,12 @@ def decide(
     *,
     point: tuple[str, str] | None = None,
     count_permits: bool = True,
+    play_forward: bool = True,
 ) -> Answer:
     """The whole answer of section 2. An unknown channel or topic is a KeyError, never a yes.
 
-    `count_permits` is False when a permit is used: caps then count only ledger entries.
+    `count_permits` is False when a permit is used: caps then count only ledger entries. Without `play_forward`
+    nobody looks for `next_allowed_at`, which takes long.
     """
     question = Question(
         catalogue=catalogue,
@@ -325,7 +329,7 @@ def decide(
         reason=reason,
         level=quietest_level(question).name if dialled else None,
         remaining=min(rooms) if counted and rooms else None,
-        next_allowed_at=next_allowed_at(question, reason),
+        next_allowed_at=next_allowed_at(question, reason) if play_forward else None,
         governed_by=governed_by,
     )
 
