@@ -26,8 +26,6 @@ from tests.support.api import CATALOGUE, EVIDENCE, NOTICE, Api
 from tests.support.cluster import Cluster, TestDatabase, web_service
 
 CLIENTS = 64
-# Of the tests that play pairs of acts: the promise is 10000, the usual run has less time.
-PAIRS = int(os.environ.get("CONSENT_TEST_PAIRS", "400"))
 CAMPAIGNS = 4
 # The server closes a connection that has rested for 15 seconds.
 LONGEST_REST_SECONDS = 8.0
@@ -89,6 +87,11 @@ class Caller:
         changes = [{"channel": channel, "topic": topic, "level": level} for channel, topic, level in places]
         wish = {"changes": changes, "source": "phone", "evidence": EVIDENCE, "notice": NOTICE}
         return self.call("PATCH", f"/v1/customers/{customer_id}/dials", wish)
+
+    @property
+    def port(self) -> int:
+        """This end of the connection, which there is after a call."""
+        return int(self._connection.sock.getsockname()[1])
 
     def hang_up(self) -> None:
         """Ends the connection; the next call opens another one, perhaps to another worker."""
@@ -196,6 +199,11 @@ def at_once(works: Sequence[Callable[[], Answer]]) -> list[Answer]:
 
     with ThreadPoolExecutor(len(works)) as pool:
         return list(pool.map(run, works))
+
+
+def pairs(usual: int) -> int:
+    """How many pairs of acts a test plays: CONSENT_TEST_PAIRS, or what the usual run has time for."""
+    return int(os.environ.get("CONSENT_TEST_PAIRS", usual))
 
 
 def asked(customer_id: str, channel: str = "email", topic: str = "offers/wine") -> dict[str, str]:

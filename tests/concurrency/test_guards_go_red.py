@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.concurrency import last_room, opposition, silence
+from tests.concurrency import attempts, last_room, opposition, silence
 from tests.concurrency.guards import (
     ANSWERS_KEPT,
     DECISION_BEFORE_LOCK,
@@ -27,6 +27,7 @@ ROUNDS = 60
 # More pass than there is room for, or two passed on the same last room.
 MORE_THAN_FIVE = r"^(?:(?:[6-9]|\d{2,}) passed, |the same room was seen twice)"
 PAIRS = 400
+ATTEMPTS = 3200
 
 
 @pytest.fixture
@@ -44,6 +45,11 @@ def test_without_the_row_lock_more_than_the_room_passes(cluster: Cluster, copied
 def test_without_the_row_lock_batches_take_more_than_the_room(cluster: Cluster, copied: Path) -> None:
     with without(cluster, copied, NO_ROW_LOCK) as made:
         goes_red(lambda: last_room.play_batches(made, ROUNDS), MORE_THAN_FIVE)
+
+
+def test_without_the_row_lock_windows_hold_more_than_their_caps(cluster: Cluster, copied: Path) -> None:
+    with without(cluster, copied, NO_ROW_LOCK, attempts.CATALOGUE_OF_ATTEMPTS, **attempts.SETTINGS) as made:
+        goes_red(lambda: attempts.play(made, ATTEMPTS), "a window of .* held")
 
 
 def test_with_dials_read_before_the_lock_a_contact_passes_after_silent(cluster: Cluster, copied: Path) -> None:

@@ -12,9 +12,10 @@ from typing import Any
 from uuid import uuid4
 
 from tests.concurrency import opposition
-from tests.concurrency.crowd import PAIRS, Caller, Stage, at_once, stage
+from tests.concurrency.crowd import Caller, Stage, at_once, pairs, stage
 from tests.support.cluster import Cluster
 
+PAIRS = pairs(400)
 REPORTS = 60
 DELIVERIES = 3
 
