@@ -21,8 +21,6 @@ from tests.support.api import CATALOGUE
 CLIENTS = 32
 CUSTOMERS = 2000
 SKEW = 3  # some customers are asked about all the time, most now and then
-# Batches wait for each other's customers; on a slow machine longer than anybody would in earnest.
-SETTINGS = {"CONSENT_LOCK_TIMEOUT_SECONDS": "50"}
 
 LARGEST_BATCH = 200
 MOST_OF_A_CUSTOMER = 3  # in a batch

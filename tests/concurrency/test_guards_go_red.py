@@ -48,7 +48,7 @@ def test_without_the_row_lock_batches_take_more_than_the_room(cluster: Cluster, 
 
 
 def test_without_the_row_lock_windows_hold_more_than_their_caps(cluster: Cluster, copied: Path) -> None:
-    with without(cluster, copied, NO_ROW_LOCK, attempts.CATALOGUE_OF_ATTEMPTS, **attempts.SETTINGS) as made:
+    with without(cluster, copied, NO_ROW_LOCK, attempts.CATALOGUE_OF_ATTEMPTS) as made:
         goes_red(lambda: attempts.play(made, ATTEMPTS), "a window of .* held")
 
 

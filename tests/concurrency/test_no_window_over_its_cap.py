@@ -16,7 +16,7 @@ ATTEMPTS = int(os.environ.get("CONSENT_TEST_ATTEMPTS", "50000"))
 
 
 def test_of_many_contacts_and_permits_at_once_none_is_over_a_cap(cluster: Cluster) -> None:
-    with stage(cluster, attempts.CATALOGUE_OF_ATTEMPTS, **attempts.SETTINGS) as made:
+    with stage(cluster, attempts.CATALOGUE_OF_ATTEMPTS) as made:
         counted = attempts.play(made, ATTEMPTS)
         assert counted["attempts"] == ATTEMPTS // attempts.CLIENTS * attempts.CLIENTS
         assert counted["single"] > ATTEMPTS / 20

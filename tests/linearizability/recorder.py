@@ -36,6 +36,7 @@ from tests.support.api import EVIDENCE, NOTICE
 
 LINGER_SECONDS = 0.01
 TOOK_EFFECT = (200, 201, 204, 409, 412)
+UNDECIDED = 503  # not now; whether it happened is not said
 
 
 class Unanswered(Exception):
@@ -100,6 +101,8 @@ class Recorder:
             caller.hang_up()
             return self.note(customer_id, client, act, since)
         until = time.monotonic_ns()
+        if reply.status == UNDECIDED:
+            return self.note(customer_id, client, act, since)
         # Whatever else comes is a fault of the service's, or of the scenario's.
         assert reply.status in TOOK_EFFECT, f"{act} was answered {reply}"
         return self.note(customer_id, client, act, since, until, as_answer(act, reply), _made(reply))

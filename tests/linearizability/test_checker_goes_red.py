@@ -19,8 +19,8 @@ from tests.concurrency.guards import (
 from tests.linearizability import siege
 from tests.support.cluster import Cluster
 
-CUSTOMERS = 12
-OPERATIONS = 1200
+CUSTOMERS = 8
+OPERATIONS = 800
 
 # Version, dials and pauses of GET …/dials each as of a moment of its own.
 DIALS_IN_PIECES: Edits = {

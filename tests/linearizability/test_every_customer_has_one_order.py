@@ -12,7 +12,7 @@ from tests.linearizability import siege
 from tests.support.cluster import Cluster
 
 CUSTOMERS = 100
-OPERATIONS = int(os.environ.get("CONSENT_TEST_OPERATIONS", "3000"))
+OPERATIONS = int(os.environ.get("CONSENT_TEST_OPERATIONS", "2500"))
 REFUSALS = ("silent", "on_request_only", "volume_reached", "paused", "no_consent")
 
 
