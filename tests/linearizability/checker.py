@@ -35,7 +35,11 @@ def unorderable(model: Model, operations: Iterable[Operation], initial: State) -
     """
     # A question that nobody heard the answer of says nothing.
     telling = [one for one in operations if one.is_known or not one.only_reads]
-    return None if _has_order(model, moments(telling), initial) else shortest(model, telling, initial)
+    if _has_order(model, moments(telling), initial):
+        return None
+    window = shortest(model, telling, initial)
+    assert window is not None, "one search finds an order, the other one none"
+    return window
 
 
 def _has_order(model: Model, answered: Sequence[Moment], initial: State) -> bool:
