@@ -13,6 +13,8 @@ from typing import NoReturn
 import click
 
 from consent_service import __version__, logs
+from consent_service.backups.archive import BackupError
+from consent_service.backups.commands import backup, restore
 from consent_service.catalogue.commands import catalogue
 from consent_service.database import migrate as migrations
 from consent_service.database.embedded import EmbeddedServerError
@@ -106,7 +108,7 @@ def migrate_command() -> None:
     click.echo("the schema is up to date")
 
 
-for command in (catalogue, keys, contacts, dials, screen, replay_command, secret):
+for command in (catalogue, keys, contacts, dials, screen, replay_command, secret, backup, restore):
     cli.add_command(command)
 
 
@@ -133,7 +135,7 @@ def run(arguments: list[str]) -> int:
         return error.exit_code
     except SettingsError as error:
         return _complain(str(error), 2)
-    except (EmbeddedServerError, migrations.MigrationError, OpeningError) as error:
+    except (EmbeddedServerError, migrations.MigrationError, OpeningError, BackupError) as error:
         return _complain(str(error), 1)
     except ConsentError as error:
         return _complain(f"{error.detail} ({error.code})", 1)

@@ -78,10 +78,10 @@ class Settings:
         return cls._read(environ, keeps_data=True)
 
     @classmethod
-    def for_throw_away(cls, environ: Mapping[str, str]) -> Settings:
-        """The settings of a command that works on a database of its own and removes it: nothing is made.
+    def without_secret(cls, environ: Mapping[str, str]) -> Settings:
+        """The settings of a command that opens no key, as it copies a database or works on a throw-away one.
 
-        No secret is asked for and none is generated: `secrets` holds random bytes of this call.
+        Nothing is made: no secret is asked for, none is generated, and `secrets` holds random bytes of this call.
 
         Raises:
             SettingsError: always one line.

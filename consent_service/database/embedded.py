@@ -47,6 +47,7 @@ PORT = 5432
 
 WAIT_FOR_OWNER_SECONDS = 60.0
 WAIT_FOR_USERS_SECONDS = 5.0
+WAIT_TO_BE_ALONE_SECONDS = 2.0
 PREDECESSOR_SECONDS = 60.0
 RECOVERY_SECONDS = 1800.0
 POLL_SECONDS = 0.02
@@ -131,6 +132,21 @@ class EmbeddedServer:
                 self._give_up_after(deadline)
                 time.sleep(0.1)
             with self._ownership(lock, users, wait_for_users=WAIT_FOR_USERS_SECONDS):
+                yield self
+
+    @contextlib.contextmanager
+    def alone(self) -> Iterator[EmbeddedServer]:
+        """The server, started by us, with every other command kept waiting until the block ends.
+
+        Raises:
+            EmbeddedServerError: another process owns it or uses it and goes on doing so, or it cannot be started.
+        """
+        with self._lock_file("users") as users, self._lock_file("lock") as lock:
+            deadline = time.monotonic() + WAIT_TO_BE_ALONE_SECONDS
+            while not (_try_lock(lock) and _try_lock(users)):
+                self._give_up_after(deadline)
+                time.sleep(0.1)
+            with self._ownership(lock, users, wait_for_users=None):
                 yield self
 
     def restart_if_dead(self) -> bool:

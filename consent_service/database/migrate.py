@@ -11,7 +11,7 @@ from __future__ import annotations
 import contextlib
 import io
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from importlib.resources import as_file, files
 from typing import Any
 from urllib.parse import urlencode
@@ -69,6 +69,13 @@ def pending(owner_url: str) -> list[str]:
     except psycopg.Error as error:
         raise MigrationError(f"the schema cannot be read: {_first_line(error)}") from error
     return [name for name in names if (name,) not in rows]
+
+
+def newer_than_us(names: Iterable[str]) -> list[str]:
+    """Those of these migrations that this version does not know: a newer one made them."""
+    with as_file(files("consent_service") / "migrations") as folder:
+        known = {path.stem for path in folder.glob("*.sql")}
+    return sorted(set(names) - known)
 
 
 @contextlib.contextmanager

