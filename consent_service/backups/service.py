@@ -16,8 +16,9 @@ from consent_service.backups import store
 from consent_service.backups.archive import BackupError, Facts, new_file, read_facts, seal
 from consent_service.database import Database
 from consent_service.database.embedded import OWNER, SERVICE, EmbeddedServer
-from consent_service.database.migrate import migrate, newer_than_us
+from consent_service.database.migrate import migrate
 from consent_service.database.opening import embedded_server
+from consent_service.database.schema import newer_than_us
 from consent_service.errors import ConsentError
 from consent_service.keyring.service import Keyring
 from consent_service.settings import Settings

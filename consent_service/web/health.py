@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from flask import Blueprint, Response
 
+from consent_service.database import schema
 from consent_service.permissions import service as permissions
 from consent_service.web.auth import access
 from consent_service.web.json import answer
@@ -24,6 +25,7 @@ def live() -> Response:
 def ready() -> Response:
     """200 when the decision path answers, also on an empty service: it asks about a customer who cannot exist."""
     with parts().database.reading() as conn:
+        schema.require(conn)
         permissions.prove_readiness(conn)
         parts().keyring.service(conn)
     return answer({"status": "ready"})

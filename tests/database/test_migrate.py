@@ -125,6 +125,69 @@ def test_a_file_may_ask_to_run_outside_a_transaction(empty: TestDatabase, files:
     assert migrate(empty.owner_url) == ["0001_table", "0002_index"]
 
 
+INDEX = """-- transactional: false
+SET lock_timeout = '5s';
+DROP INDEX CONCURRENTLY IF EXISTS t_x;
+CREATE UNIQUE INDEX CONCURRENTLY t_x ON t (x);
+"""
+
+
+def indexes(database: TestDatabase) -> list[tuple[str, bool]]:
+    with database.owner() as conn:
+        return conn.execute(
+            "SELECT c.relname::text, i.indisvalid FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid"
+            " WHERE i.indrelid = 't'::regclass"
+        ).fetchall()
+
+
+def test_an_index_that_failed_in_the_middle_is_made_anew_by_the_next_run(empty: TestDatabase, files: Path) -> None:
+    (files / "0001_table.sql").write_text("CREATE TABLE t (x integer);\nINSERT INTO t VALUES (1), (1);")
+    (files / "0002_index.sql").write_text(INDEX)
+    with pytest.raises(MigrationError, match="0002_index"):
+        migrate(empty.owner_url)
+    assert indexes(empty) == [("t_x", False)]
+    assert pending(empty.owner_url) == ["0002_index"]
+    with empty.owner() as conn:
+        conn.execute("DELETE FROM t WHERE ctid = (SELECT min(ctid) FROM t)")
+    assert migrate(empty.owner_url) == ["0002_index"]
+    assert indexes(empty) == [("t_x", True)]
+
+
+def test_an_index_made_while_others_wait_their_turn_is_made(
+    empty: TestDatabase, files: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A statement that waits for the lock would be waited for by the index in turn."""
+    monkeypatch.setattr(migrate_module, "ATTEMPTS", 1)
+    (files / "0001_table.sql").write_text("CREATE TABLE t (x integer);")
+    (files / "0002_index.sql").write_text(INDEX.replace("DROP INDEX", "SELECT pg_sleep(0.5);\nDROP INDEX"))
+    done: list[list[str]] = []
+    threads = [threading.Thread(target=lambda: done.append(migrate(empty.owner_url))) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(done) == [[], [], ["0001_table", "0002_index"]]
+
+
+def test_a_file_has_the_short_wait_whatever_the_one_before_it_set(empty: TestDatabase, files: Path) -> None:
+    (files / "0001_index.sql").write_text("-- transactional: false\nSET lock_timeout = '60s';\nSELECT 1;")
+    (files / "0002_table.sql").write_text("CREATE TABLE waits AS SELECT current_setting('lock_timeout') AS for_tables;")
+    migrate(empty.owner_url)
+    with empty.owner() as conn:
+        assert conn.execute("SELECT for_tables FROM waits").fetchone() == ("500ms",)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_migration_says_how_long_it_waits_for_its_tables(name: str) -> None:
+    """Before anything else; a file in a transaction at most two seconds, and those that landed are as they are."""
+    text = (ROOT / "migrations" / f"{name}.sql").read_text(encoding="utf-8")
+    first = next(line for line in text.splitlines() if line and not line.startswith("--"))
+    if re.search(r"^-- transactional: false$", text, re.MULTILINE):
+        assert re.fullmatch(r"SET lock_timeout = '(\d\d?)s';", first)
+    else:
+        assert re.fullmatch(r"SET LOCAL lock_timeout = '([12]s|\d00ms)';", first)
+
+
 def test_killed_in_the_middle_the_next_one_goes_on(empty: TestDatabase, tmp_path: Path, files: Path) -> None:
     (files / "0001_first.sql").write_text("CREATE TABLE first (x integer);")
     slow = files / "0002_slow.sql"
