@@ -1,7 +1,7 @@
 """Which migrations this version needs, and which of them a database lacks.
 
 It only reads. A database may have more than this version knows: an older version goes on working on the schema
-of the next one (docs/decisions/0005).
+of the next one (docs/decisions/0008).
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from importlib.resources import as_file, files
 
-from consent_service.database.pool import Connection
+from consent_service.database.connection import Connection
 from consent_service.errors import Unavailable
 
 _MARKS = "public._yoyo_migration"

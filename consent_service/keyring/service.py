@@ -93,7 +93,7 @@ class Keyring:
 
     def count_closed(self, conn: Connection) -> int:
         """How many keys none of the secrets at hand opens."""
-        row = conn.execute(SQL["count_closed"], {"secret_ids": list(self._secrets)}).fetchone()
+        row = conn.run(SQL["count_closed"], {"secret_ids": list(self._secrets)}).fetchone()
         assert row is not None
         return int(row["keys"])
 
