@@ -24,7 +24,7 @@ endef
 # Programs of Debian that tests drive; tests that miss theirs skip, and say so. Further ones go here.
 DEBIAN_PACKAGES := nginx
 
-.PHONY: run test debian bench check format lock clean
+.PHONY: run test debian fuzz mutants bench check format lock clean
 
 run: $(VENV)/.installed
 	$(BIN)/consent-service serve --demo
@@ -44,6 +44,10 @@ debian:
 	  { timeout 60 apt-get update -qq && timeout 300 apt-get install -qq -y --no-install-recommends $$missing; } \
 	    >/dev/null 2>&1 || echo "not possible; tests that need them are skipped"; \
 	fi
+
+# 50,000 generated calls, the same in every run; half an hour. How many there were stands at the end.
+fuzz: $(VENV)/.installed-test
+	CONSENT_TEST_FUZZ_CALLS=$${CONSENT_TEST_FUZZ_CALLS:-50000} $(BIN)/python -m pytest -q tests/contract/test_schemathesis.py
 
 bench: $(VENV)/.installed-test
 # BENCH='--customers 100000 --only check,batch --data-dir FOLDER': some parts, and seeds that are kept.

@@ -9,6 +9,7 @@ the door.
 from __future__ import annotations
 
 import itertools
+import os
 import re
 from collections.abc import Iterator
 from copy import deepcopy
@@ -24,12 +25,16 @@ from schemathesis.config import SchemathesisConfig
 from werkzeug.datastructures import Headers
 
 from consent_service.settings import Settings
+from tests.contract.counting import Counting
 from tests.support.api import CATALOGUE, Api
 from tests.support.cluster import TestDatabase
 from tests.support.contract import DOCUMENT, Answer, document, operation_of, validate_answer
 from tests.support.requests import REAL_IDS, new_customer, real
 
-EXAMPLES_PER_OPERATION = 10
+# How many calls are promised: `make fuzz` asks for 50000, the usual run has less time. Of each example come up to three
+# calls (it is tried without a key too), and of each operation some hundred that the document itself asks for.
+CALLS = int(os.environ.get("CONSENT_TEST_FUZZ_CALLS", "3000"))
+EXAMPLES_PER_OPERATION = max(10, CALLS // 120)
 QUIET = list(HealthCheck)
 # A sound body may still name a level that there is not, or hold a control character: 400 and 422 are right.
 SOUND_STATUSES = ["2xx", "400", "401", "403", "404", "409", "412", "422"]
@@ -67,6 +72,7 @@ def api(module_database: TestDatabase) -> Iterator[Api]:
     """The application with the tests' catalogue and a key for each role."""
     urls = module_database.owner_url, module_database.service_url
     made = Api(ForStrangers(module_database.name, *urls), CATALOGUE)
+    made.app.extensions["counting"] = Counting(made.app)
     yield made
     made.close()
 
@@ -89,12 +95,21 @@ def test_generated_requests_are_answered_as_documented(api: Api, case: Case) -> 
     # Of sound requests every fourth goes as it was generated: which ones, the request itself decides.
     if is_sound(case) and number_of(case) // 4 % 4:
         point_at_what_there_is(api, case)
-    case.call_and_validate(
-        headers=authorization(api, case) | fresh_idempotency_key(case),
-        additional_checks=[answers_as_documented],
-        excluded_checks=checks_that_do_not_apply(case),
-        app=api.app,
-    )
+    headers = authorization(api, case) | fresh_idempotency_key(case)
+    with api.app.extensions["counting"].generated():
+        case.call_and_validate(
+            headers=headers,
+            additional_checks=[answers_as_documented],
+            excluded_checks=checks_that_do_not_apply(case),
+            app=api.app,
+        )
+
+
+def test_as_many_calls_were_made_as_promised() -> None:
+    """After the others of this file, so it is not for a run of some of them."""
+    if not Counting.calls:
+        pytest.skip("no calls were made in this run")
+    assert Counting.calls >= CALLS
 
 
 def is_sound(case: Case) -> bool:
