@@ -49,6 +49,10 @@ debian:
 fuzz: $(VENV)/.installed-test
 	CONSENT_TEST_FUZZ_CALLS=$${CONSENT_TEST_FUZZ_CALLS:-50000} $(BIN)/python -m pytest -q tests/contract/test_schemathesis.py
 
+# Small changes of the decision's SQL, each of which some question has to notice; a quarter of an hour.
+mutants: $(VENV)/.installed-test
+	$(BIN)/python -m pytest -q -s tests/mutants/decision.py
+
 bench: $(VENV)/.installed-test
 # BENCH='--customers 100000 --only check,batch --data-dir FOLDER': some parts, and seeds that are kept.
 	$(BIN)/python -m benchmarks $(BENCH)

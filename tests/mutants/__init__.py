@@ -1,0 +1,1 @@
+"""Mutants of the decision: small changes of its SQL that some test has to notice. Run by `make mutants`, not by CI."""
