@@ -18,9 +18,10 @@ from openapi_spec_validator import OpenAPIV31SpecValidator
 
 from consent_service import settings as settings_module
 from consent_service.app import create_app
-from consent_service.errors import CODES
+from consent_service.errors import CODES, ConsentError
 from consent_service.keys.model import ROLES, includes
 from consent_service.settings import Settings
+from consent_service.web import write
 from tests.support.contract import PROBLEM, Operation, document, follow, operations
 
 ROOT = Path(__file__).parents[2]
@@ -223,3 +224,20 @@ def test_a_reader_of_the_package_gets_the_document_at_the_top() -> None:
 def test_roles_of_the_document_are_those_of_the_keys() -> None:
     """In the enum that a new key is made with."""
     assert document()["components"]["schemas"]["Role"]["enum"] == list(ROLES)
+
+
+@pytest.mark.parametrize(
+    ("sent", "is_one"),
+    [("a", True), ('"a"', True), ("a b", True), ('a"b', True), ('"a b"', True), ('""a', True), ('"', True),
+     ('""', False), ("", False), ("x" * 255, True), ("x" * 256, False), ("caf\xe9", False), ("a\tb", False)],
+)  # fmt: skip
+def test_the_documented_idempotency_keys_are_those_that_are_taken(app: Flask, sent: str, is_one: bool) -> None:
+    """The pattern of the document against the service's own reading."""
+    schema = document()["components"]["parameters"]["IdempotencyKey"]["schema"]
+    assert Draft202012Validator(schema).is_valid(sent) == is_one
+    with app.test_request_context(headers={"Idempotency-Key": sent}):
+        try:
+            taken = write._idempotency_key() is not None
+        except ConsentError:
+            taken = False
+    assert taken == is_one

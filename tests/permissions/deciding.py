@@ -121,7 +121,7 @@ CASES = (
          topic="offers/garden", dials=(GARDEN,)),
     Case("an ended dial over a default still counts as a grant", {"granted": True, "reason": "allowed"},
          dials=(Dial("*", "events", "everything", NOW - timedelta(days=1)),)),
-    Case("nothing explains when nobody asks", {"governed_by": None, "reason": "allowed"}, options={"explain": False}),
+    Case("nothing explains when nobody asks", {"governed_by": [], "reason": "allowed"}, options={"explain": False}),
 )  # fmt: skip
 
 
