@@ -11,10 +11,12 @@ from consent_service.customers.api import blueprint as customers
 from consent_service.customers.suppressions_api import blueprint as suppressions
 from consent_service.database import Database
 from consent_service.dials.api import blueprint as dials
+from consent_service.gathering import Gathering
 from consent_service.history.api import blueprint as history
 from consent_service.keyring.service import Keyring
 from consent_service.keys.api import blueprint as keys
 from consent_service.permissions.api import blueprint as permissions
+from consent_service.permissions.checks import check_many
 from consent_service.settings import Settings
 from consent_service.web import auth, frame, patience, problems
 from consent_service.web.docs import blueprint as docs
@@ -33,8 +35,10 @@ def create_app(settings: Settings, database_url: str) -> Flask:
     app.url_map.strict_slashes = True
     app.url_map.merge_slashes = False
     seconds = settings.answer_timeout_seconds
-    database = Database(database_url, settings, patience=partial(patience.seconds_left, seconds))
-    app.extensions["consent_service"] = Parts(settings, database, Keyring(*settings.secrets))
+    left = partial(patience.seconds_left, seconds)
+    database, keyring = Database(database_url, settings, patience=left), Keyring(*settings.secrets)
+    checks = Gathering(partial(check_many, database, keyring), left)
+    app.extensions["consent_service"] = Parts(settings, database, keyring, checks)
     frame.install(app, settings)
     app.before_request(partial(patience.begin, seconds))
     auth.install(app)

@@ -59,7 +59,7 @@ def resolve_many(conn: Connection, keyring: Keyring, references: Sequence[object
             `error` on its row. Equal ones are parsed once.
     """
     parsed = {one: _parse(one) for one in references if isinstance(one, str | Reference)}
-    wanted = {ref for ref in parsed.values() if isinstance(ref, Reference)}
+    wanted = dict.fromkeys(ref for ref in parsed.values() if isinstance(ref, Reference))
     kinds = store.kinds_of(conn, wanted)
     holders = store.holders(conn, keyring, (ref for ref in wanted if _is_declared(ref, kinds)))
     found = {ref: _resolved(ref, one) for ref, one in holders.items()}
@@ -70,10 +70,10 @@ def resolve_many(conn: Connection, keyring: Keyring, references: Sequence[object
     return [answers[one] if isinstance(one, str | Reference) else _failed(not_a_string()) for one in references]
 
 
-def foresee(conn: Connection, keyring: Keyring, reference: object) -> None:
-    """Says that `resolve_many` of this reference alone follows the next statement: both go in one round trip."""
-    if isinstance(reference, str) and isinstance(parsed := _parse(reference), Reference):
-        store.foresee_holders(conn, keyring, parsed)
+def foresee(conn: Connection, keyring: Keyring, references: Sequence[str]) -> None:
+    """Says that `resolve_many` of these references follows the next statement: both go in one round trip."""
+    parsed = (_parse(one) for one in dict.fromkeys(references))
+    store.foresee_holders(conn, keyring, [one for one in dict.fromkeys(parsed) if isinstance(one, Reference)])
 
 
 def resolve(conn: Connection, keyring: Keyring, reference: object) -> Resolved:

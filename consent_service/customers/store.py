@@ -69,7 +69,7 @@ def holders(conn: Connection, keyring: Keyring, references: Iterable[Reference])
     asked = list(references)
     if not asked:
         return {}
-    named, ids = [ref for ref in asked if ref.kind != ID], [ref for ref in asked if ref.kind == ID]
+    named, ids = _by_name_or_id(asked)
     sought = _sought(conn, keyring, named, ids)
     found = {ref: Holders(None) for ref in ids}
     found.update((ref, Holders(value_hash)) for ref, value_hash in zip(named, sought["hashes"], strict=True))
@@ -83,10 +83,14 @@ def holders(conn: Connection, keyring: Keyring, references: Iterable[Reference])
     return found
 
 
-def foresee_holders(conn: Connection, keyring: Keyring, reference: Reference) -> None:
-    """Says that `holders` of this reference alone is the statement after the next one."""
-    named, ids = ([], [reference]) if reference.kind == ID else ([reference], [])
-    conn.foresee(SQL["find"], _sought(conn, keyring, named, ids))
+def foresee_holders(conn: Connection, keyring: Keyring, references: Sequence[Reference]) -> None:
+    """Says that `holders` of these references is the statement after the next one."""
+    if references:
+        conn.foresee(SQL["find"], _sought(conn, keyring, *_by_name_or_id(references)))
+
+
+def _by_name_or_id(references: Sequence[Reference]) -> tuple[list[Reference], list[Reference]]:
+    return [ref for ref in references if ref.kind != ID], [ref for ref in references if ref.kind == ID]
 
 
 def _sought(

@@ -153,6 +153,9 @@ class Connection(psycopg.Connection[DictRow]):
         return Rows(transformer.load_rows(0, result.ntuples, row))
 
     def _checked(self, results: list[pq.abc.PGresult]) -> pq.abc.PGresult:
+        if not results:
+            self.close()
+            raise GaveUp("the server ended without an answer")
         result = results[0]  # one statement has one
         if result.status == pq.ExecStatus.FATAL_ERROR:
             error = psycopg.errors.error_from_result(result, encoding="utf-8")

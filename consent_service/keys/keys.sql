@@ -1,16 +1,16 @@
 -- API keys, stored answers of idempotent requests, counters of requests.
 
 -- name: find
--- The key with this hash, revoked or not; one row or none. By a_key_is_stored_once.
-SELECT key_id, name, role, topics, requests_per_minute, created_at, revoked_at, last_used_at,
+-- The keys with these hashes, revoked or not; in no order. By a_key_is_stored_once.
+SELECT key_id, name, role, topics, requests_per_minute, created_at, revoked_at, last_used_at, secret_hash,
        last_used_at IS NULL OR last_used_at < clock_timestamp() - interval '1 minute' AS use_is_due
 FROM api_key
-WHERE secret_hash = %(secret_hash)s::bytea;
+WHERE secret_hash = ANY (%(secret_hashes)s::bytea[]);
 
 -- name: touch
 -- Last use, to the minute, so that a busy key is not one hot row.
 UPDATE api_key SET last_used_at = clock_timestamp()
-WHERE key_id = %(key_id)s::uuid
+WHERE key_id = ANY (%(key_ids)s::uuid[])
   AND (last_used_at IS NULL OR last_used_at < clock_timestamp() - interval '1 minute');
 
 -- name: name_is_live

@@ -75,12 +75,22 @@ def create(
 
 def find(conn: Connection, secret: str) -> ApiKey | None:
     """The key that this secret is, when it is not revoked; its last use is noted to the minute."""
-    row = conn.run(SQL["find"], {"secret_hash": secret_hash(secret)}).fetchone()
-    if row is None or row["revoked_at"] is not None:
-        return None
-    if row.pop("use_is_due"):
-        conn.run(SQL["touch"], {"key_id": row["key_id"]})
-    return _key(row)
+    hashed = secret_hash(secret)
+    return find_many(conn, [hashed]).get(hashed)
+
+
+def find_many(conn: Connection, secret_hashes: Sequence[bytes]) -> dict[bytes, ApiKey]:
+    """The keys whose secrets have these hashes; revoked ones are missing. Their last use is noted to the minute."""
+    found, due = {}, []
+    for row in conn.run(SQL["find"], {"secret_hashes": list(dict.fromkeys(secret_hashes))}):
+        if row["revoked_at"] is None:
+            hashed = row.pop("secret_hash")
+            if row.pop("use_is_due"):
+                due.append(row["key_id"])
+            found[hashed] = _key(row)
+    if due:
+        conn.run(SQL["touch"], {"key_ids": due})
+    return found
 
 
 def find_by_name(conn: Connection, name: str) -> ApiKey:

@@ -8,15 +8,16 @@ from uuid import UUID
 
 from flask import Blueprint, Response, g, request
 
-from consent_service.customers.service import foresee
 from consent_service.database import Connection
 from consent_service.errors import ConsentError
+from consent_service.keys.model import secret_hash
 from consent_service.permissions import schemas, service
+from consent_service.permissions.checks import Check
 from consent_service.permissions.contacts import contact_many
 from consent_service.permissions.model import Decision, Outcome, Question, Scope
 from consent_service.permissions.permits import release_many, reserve_many, show, use_many
 from consent_service.permissions.reports import report_many
-from consent_service.web.auth import access, identify
+from consent_service.web.auth import access, admit, identify, key_sent
 from consent_service.web.json import answer, read_object
 from consent_service.web.parts import parts
 from consent_service.web.write import concerns, write
@@ -26,26 +27,34 @@ blueprint = Blueprint("permissions", __name__)
 Many = Callable[..., Sequence[Outcome | ConsentError]]
 
 
-ASKERS = ("campaign", "desk", "auditor")
+ASKERS = frozenset(("campaign", "desk", "auditor"))
 LONGEST_READ_AHEAD = 4096  # bytes
 
 
 @blueprint.post("/v1/permissions/check")
 @access(*ASKERS, by_view=True)
 def check() -> Response:
-    """May this contact be made? Changes nothing. Who asks, and about whom, is looked up in one round trip."""
-    joined = parts()
-    question = _asked_ahead()
-    with joined.database.reading() as conn:
-        if isinstance(question, Question):
-            foresee(conn, joined.keyring, question.customer)
-        actor = identify(conn, joined.keyring, frozenset(ASKERS))
-        if question is None:
-            question = schemas.question(read_object())
-        decision = service.decide_many(conn, joined.keyring, [question], scope=Scope.of(actor))[0]
+    """May this contact be made? Changes nothing. Those who ask at the same moment are decided together."""
+    question, key = _asked_ahead(), key_sent()
+    if isinstance(question, Question) and key is not None:
+        checked = parts().checks.ask(Check(secret_hash(key), question))
+        admit(checked.key, ASKERS)
+        decision = checked.decision
+    else:
+        decision = _check_alone(question)
     if isinstance(decision, ConsentError):
         raise decision
     return answer(decision.shown())
+
+
+def _check_alone(question: Question | ConsentError | None) -> Decision | ConsentError:
+    """Who has no key is told so first, then what is wrong with the question."""
+    joined = parts()
+    with joined.database.reading() as conn:
+        actor = identify(conn, joined.keyring, ASKERS)
+        if question is None:
+            question = schemas.question(read_object())
+        return service.decide_many(conn, joined.keyring, [question], scope=Scope.of(actor))[0]
 
 
 def _asked_ahead() -> Question | ConsentError | None:

@@ -14,6 +14,7 @@ from uuid import UUID
 from consent_service.clock import format_duration, format_time
 from consent_service.errors import ConsentError
 from consent_service.history.model import Actor
+from consent_service.keys.model import ApiKey
 
 MOST_ROWS = 10_000
 SHORTEST_PERMIT_SECONDS, LONGEST_PERMIT_SECONDS, USUAL_PERMIT_SECONDS = 60, 604_800, 86_400
@@ -153,6 +154,11 @@ class Scope:
     def of(cls, actor: Actor) -> Scope:
         """A campaign key is limited to its topics, all others ask about everything."""
         return cls(actor.role == "campaign", actor.topics)
+
+    @classmethod
+    def of_key(cls, key: ApiKey) -> Scope:
+        """What the holder of a key may ask about."""
+        return cls(key.role == "campaign", key.topics)
 
 
 def row_error(code: str) -> ConsentError:

@@ -41,9 +41,22 @@ def decide_many(
     Raises:
         Unavailable: no decision can be made now.
     """
+    return decide_each(conn, keyring, questions, [scope] * len(questions), explain=explain, now=now)
+
+
+def decide_each(
+    conn: Connection,
+    keyring: Keyring,
+    questions: Sequence[Question | ConsentError],
+    scopes: Sequence[Scope],
+    *,
+    explain: bool = True,
+    now: datetime | None = None,
+) -> list[Decision | ConsentError]:
+    """The same where each question has an asker of its own, whose topics are the scope in its place."""
     for _ in range(LOOKUPS):
         try:
-            return _decide(conn, keyring, questions, scope, explain, now)
+            return _decide(conn, keyring, questions, scopes, explain, now)
         except Moved:
             continue
     raise Unavailable("The customer is being merged. Ask again.")
@@ -53,7 +66,7 @@ def _decide(
     conn: Connection,
     keyring: Keyring,
     questions: Sequence[Question | ConsentError],
-    scope: Scope,
+    scopes: Sequence[Scope],
     explain: bool,
     now: datetime | None,
 ) -> list[Decision | ConsentError]:
@@ -65,18 +78,20 @@ def _decide(
     resolved = resolve_many(conn, keyring, [question.customer for question in asked])
     for place, who in zip(open_positions, resolved, strict=True):
         answers[place] = who.error
-    rows = [(place, question, who) for place, question, who in zip(open_positions, asked, resolved, strict=True)
-            if who.error is None]  # fmt: skip
-    if rows:
+    rows: dict[Scope, list[tuple[int, Question, Resolved]]] = {}
+    for place, question, who in zip(open_positions, asked, resolved, strict=True):
+        if who.error is None:
+            rows.setdefault(scopes[place], []).append((place, question, who))
+    for scope, some in rows.items():
         decided = store.decide(
             conn,
-            [question for _, question, _ in rows],
-            [who for _, _, who in rows],
+            [question for _, question, _ in some],
+            [who for _, _, who in some],
             scope=scope,
             explain=explain,
             now=now,
         )
-        for (place, _, _), decision in zip(rows, decided, strict=True):
+        for (place, _, _), decision in zip(some, decided, strict=True):
             answers[place] = decision
     return [answer for answer in answers if answer is not None]
 

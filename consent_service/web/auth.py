@@ -71,18 +71,45 @@ def identify(conn: Connection, keyring: Keyring, allowed: frozenset[str]) -> Act
     return actor
 
 
-def _identified(conn: Connection, keyring: Keyring, allowed: frozenset[str]) -> Actor:
+def admit(key: ApiKey | None, allowed: frozenset[str]) -> Actor:
+    """The same for a key that was looked up already; None: there is no such key."""
+    if key is not None and key.requests_per_minute is None:
+        g.actor = actor = _role_holder(key, allowed)
+        return actor
+    with parts().database.reading() as conn:
+        if key is None:
+            raise _refused(conn, parts().keyring)
+        g.actor = actor = _key_holder(conn, key, allowed)
+        return actor
+
+
+def key_sent() -> str | None:
+    """The API key that stands in the Authorization header, looked up by nobody yet."""
+    credential = _credential()
+    return credential if credential.startswith(KEY_PREFIX) else None
+
+
+def _credential() -> str:
     scheme, _, credential = request.headers.get("Authorization", "").partition(" ")
     credential = credential.strip(" ")
-    if scheme.lower() == "bearer" and 0 < len(credential) <= LONGEST_CREDENTIAL and credential.isascii():
-        if credential.startswith(TOKEN_PREFIX):
-            customer_id = keys.read_token(conn, keyring, credential)
-            if customer_id is not None:
-                return _customer(allowed, customer_id)
-        elif credential.startswith(KEY_PREFIX) and (key := keys.find(conn, credential)):
-            return _key_holder(conn, key, allowed)
+    sound = scheme.lower() == "bearer" and len(credential) <= LONGEST_CREDENTIAL and credential.isascii()
+    return credential if sound else ""
+
+
+def _identified(conn: Connection, keyring: Keyring, allowed: frozenset[str]) -> Actor:
+    credential = _credential()
+    if credential.startswith(TOKEN_PREFIX):
+        customer_id = keys.read_token(conn, keyring, credential)
+        if customer_id is not None:
+            return _customer(allowed, customer_id)
+    elif credential.startswith(KEY_PREFIX) and (key := keys.find(conn, credential)):
+        return _key_holder(conn, key, allowed)
+    raise _refused(conn, keyring)
+
+
+def _refused(conn: Connection, keyring: Keyring) -> ConsentError:
     _count_failure(conn, keyring)
-    raise ConsentError("unauthenticated", "Send a valid key as Authorization: Bearer <key>.")
+    return ConsentError("unauthenticated", "Send a valid key as Authorization: Bearer <key>.")
 
 
 def _customer(allowed: frozenset[str], customer_id: UUID) -> Actor:
@@ -92,12 +119,17 @@ def _customer(allowed: frozenset[str], customer_id: UUID) -> Actor:
 
 
 def _key_holder(conn: Connection, key: ApiKey, allowed: frozenset[str]) -> Actor:
-    g.api_key = key
     if key.requests_per_minute is not None:
         used, resets_in_seconds = keys.count_request(conn, f"key:{key.key_id}")
         g.limit = (key.requests_per_minute, max(0, key.requests_per_minute - used), resets_in_seconds)
         if used > key.requests_per_minute:
+            g.api_key = key
             raise ConsentError("rate_limited", headers={"Retry-After": str(resets_in_seconds)})
+    return _role_holder(key, allowed)
+
+
+def _role_holder(key: ApiKey, allowed: frozenset[str]) -> Actor:
+    g.api_key = key
     if not includes(key.role, allowed):
         raise ConsentError("role_not_allowed", f"The role {key.role} may not do this.")
     return Actor(key.role, key.name, g.request_id, key.topics)

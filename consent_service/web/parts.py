@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from flask import current_app
 
 from consent_service.database import Database
+from consent_service.gathering import Gathering
 from consent_service.keyring.service import Keyring
+from consent_service.permissions.checks import Check, Checked
 from consent_service.settings import Settings
 
 
@@ -18,6 +20,7 @@ class Parts:
     settings: Settings
     database: Database
     keyring: Keyring
+    checks: Gathering[Check, Checked]
 
 
 def parts() -> Parts:

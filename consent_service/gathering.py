@@ -1,0 +1,125 @@
+"""Single questions that come at the same moment are answered together, as one batch.
+
+Whoever comes while nobody works begins at once, alone. Whoever comes while others are answered waits for the next
+turn, and is then answered with all who wait by then: the busier, the larger the batches, and the cheaper each
+question. No question is answered by work that began before it was asked, so that what was committed before it counts.
+Knows no noun of the domain.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import Generic, TypeVar
+
+from consent_service.errors import Unavailable
+
+Item = TypeVar("Item")
+Answer = TypeVar("Answer")
+
+MOST = 200  # of one batch
+
+
+class Gathering(Generic[Item, Answer]):
+    """Answers items of many threads in batches.
+
+    Args:
+        work: the answers to some items, one each, in their order. What it raises, it raises for all of them; items
+            that were not alone are then tried one by one, so that nobody suffers for another one.
+        patience: seconds that the thread which calls `ask` may still wait.
+    """
+
+    def __init__(self, work: Callable[[Sequence[Item]], Sequence[Answer]], patience: Callable[[], float]) -> None:
+        self._work = work
+        self._patience = patience
+        self._lock = threading.Lock()
+        self._waiting: deque[_Waiting[Item, Answer]] = deque()
+        self._busy = False
+
+    def ask(self, item: Item) -> Answer:
+        """The answer to one item.
+
+        Raises:
+            Unavailable: nobody came to it in time.
+        """
+        one: _Waiting[Item, Answer] = _Waiting(item)
+        with self._lock:
+            self._waiting.append(one)
+            one.leads = not self._busy
+            self._busy = True
+        if not one.leads:
+            self._await_turn(one)
+        if one.leads:
+            self._lead()
+        return one.answer()
+
+    def _await_turn(self, one: _Waiting[Item, Answer]) -> None:
+        if one.turn.acquire(timeout=self._patience()):
+            return
+        with self._lock:
+            if one.leads:
+                one.turn.acquire(blocking=False)  # handed on just now
+                return
+            if one in self._waiting:
+                self._waiting.remove(one)
+        raise Unavailable
+
+    def _lead(self) -> None:
+        """Answers those who wait, and hands on to whoever came meanwhile."""
+        with self._lock:
+            batch = [self._waiting.popleft() for _ in range(min(MOST, len(self._waiting)))]
+        try:
+            self._answer(batch)
+        finally:
+            with self._lock:
+                if self._waiting:
+                    following = self._waiting[0]
+                    following.leads = True
+                    following.turn.release()
+                else:
+                    self._busy = False
+
+    def _answer(self, batch: Sequence[_Waiting[Item, Answer]]) -> None:
+        try:
+            answers = self._work([one.item for one in batch])
+        except Unavailable as error:
+            for one in batch:
+                one.fail(Unavailable(error.detail))
+        except Exception as error:
+            if len(batch) == 1:
+                batch[0].fail(error)
+                return
+            for one in batch:
+                self._answer([one])
+        else:
+            for one, answer in zip(batch, answers, strict=True):
+                one.succeed(answer)
+
+
+class _Waiting(Generic[Item, Answer]):
+    """One item, until it is answered."""
+
+    __slots__ = ("_answer", "_error", "item", "leads", "turn")
+
+    def __init__(self, item: Item) -> None:
+        self.item = item
+        self.leads = False
+        self.turn = threading.Lock()  # held until it is our turn, or there is an answer
+        self.turn.acquire()
+        self._answer: Answer | None = None
+        self._error: Exception | None = None
+
+    def succeed(self, answer: Answer) -> None:
+        self._answer = answer
+        self.turn.release()
+
+    def fail(self, error: Exception) -> None:
+        self._error = error
+        self.turn.release()
+
+    def answer(self) -> Answer:
+        if self._error is not None:
+            raise self._error
+        assert self._answer is not None
+        return self._answer
