@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import select
-import socket
 from collections.abc import Iterator
 
 import pytest
@@ -16,7 +14,7 @@ from consent_service.web.server import MOST_CONNECTIONS, held_by_systemd, listen
 from tests.support.api import Api
 from tests.support.cluster import WebService, web_service
 from tests.support.processes import eventually
-from tests.web.slow import LIVE, connect, request
+from tests.web.slow import LIVE, connect, readable, request
 
 SOON = min(HEAD_SECONDS, GAP_SECONDS) / 2  # before their time is over anyway
 
@@ -25,14 +23,6 @@ SOON = min(HEAD_SECONDS, GAP_SECONDS) / 2  # before their time is over anyway
 def web(shared: Api) -> Iterator[WebService]:
     with web_service(shared.made, workers=1) as running:
         yield running
-
-
-def closed(clients: list[socket.socket]) -> int:
-    """How many of them the server has closed."""
-    poll = select.poll()
-    for client in clients:
-        poll.register(client, select.POLLIN | select.POLLHUP)
-    return len(poll.poll(0))
 
 
 def assert_served(web: WebService) -> None:
@@ -45,7 +35,7 @@ def test_more_connections_than_a_worker_has_room_for_cost_the_silent_theirs(web:
     with contextlib.ExitStack() as stack:
         clients = [stack.enter_context(connect(web)) for _ in range(MOST_CONNECTIONS + 100)]
         assert_served(web)
-        eventually(lambda: closed(clients) >= 100, SOON)
+        eventually(lambda: len(readable(clients)) >= 100, SOON)
 
 
 def test_more_bodies_than_a_worker_has_memory_for_cost_the_slowest_theirs(web: WebService, shared: Api) -> None:
@@ -55,8 +45,8 @@ def test_more_bodies_than_a_worker_has_memory_for_cost_the_slowest_theirs(web: W
         clients = [stack.enter_context(connect(web)) for _ in range(2 + HELD_BYTES // len(body))]
         for client in clients:
             client.sendall(sent)
-        eventually(lambda: closed(clients) >= 1, SOON)
-        assert closed(clients[-1:]) == 0, "the newest is not the slowest"
+        eventually(lambda: len(readable(clients)) >= 1, SOON)
+        assert readable(clients[-1:]) == [], "the newest is not the slowest"
         assert_served(web)
 
 
