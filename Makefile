@@ -24,7 +24,7 @@ endef
 # Programs of Debian that tests drive; tests that miss theirs skip, and say so. Further ones go here.
 DEBIAN_PACKAGES := nginx
 
-.PHONY: run test debian fuzz mutants bench check format lock clean
+.PHONY: run test debian fuzz mutants bench bench-doc check format lock clean
 
 run: $(VENV)/.installed
 	$(BIN)/consent-service serve --demo
@@ -56,6 +56,9 @@ mutants: $(VENV)/.installed-test
 bench: $(VENV)/.installed-test
 # BENCH='--customers 100000 --only check,batch --data-dir FOLDER': some parts, and seeds that are kept.
 	$(BIN)/python -m benchmarks $(BENCH)
+
+bench-doc: $(VENV)/.installed-test
+	$(BIN)/python -m benchmarks --write docs/performance.md $(BENCH)
 
 check: $(VENV)/.installed-test
 	$(BIN)/ruff check .

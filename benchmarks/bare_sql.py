@@ -12,16 +12,22 @@ import re
 import subprocess
 import tempfile
 import time
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from typing import Any
 
 import psycopg
-from psycopg.rows import dict_row
 
 from benchmarks import life
 from benchmarks.world import World
 from consent_service.customers.service import Resolved
+from consent_service.database import Database
+from consent_service.errors import ConsentError
+from consent_service.keyring.service import Keyring
 from consent_service.permissions import store
 from consent_service.permissions.model import Question
+from consent_service.permissions.service import decide_many
+from tests.support.cluster import TestDatabase
 
 # As the service's connections are set; see database/pool.py.
 OPTIONS = "-c plan_cache_mode=force_generic_plan -c jit=off"
@@ -48,7 +54,10 @@ PARAMETERS = {
 ACTIVE = "SELECT customer_id FROM customer WHERE customer_id = ANY (%s) AND state = 'active'"
 STATEMENTS = 20
 SELECT_1 = "SELECT 1;\n"
-COMMIT = "INSERT INTO benchmark_commit (customer_id, content) VALUES (md5(:number::text)::uuid, repeat('x', 500));\n"
+# A small row, committed durably: the least that recording anything takes.
+COMMIT = """\\set number random(0, 1000000000)
+INSERT INTO benchmark_commit (customer_id, content) VALUES (md5(:number::text)::uuid, repeat('x', 500));
+"""
 
 
 def decide_script(customers: int) -> str:
@@ -57,13 +66,8 @@ def decide_script(customers: int) -> str:
     return f"\\set number random(0, {customers - 1})\n{statement}\n"
 
 
-def commit_script(customers: int) -> str:
-    """A small row, committed durably: the least that recording anything takes."""
-    return f"\\set number random(0, {customers - 1})\n{COMMIT}"
-
-
 def prepare(world: World) -> None:
-    """The table that `commit_script` writes into."""
+    """The table that `COMMIT` writes into."""
     with psycopg.connect(world.server.owner_url, autocommit=True) as conn:
         conn.execute("DROP TABLE IF EXISTS benchmark_commit")
         conn.execute("CREATE TABLE benchmark_commit (customer_id uuid, content text)")
@@ -85,7 +89,7 @@ def pgbench(world: World, script: str, *, clients: int, seconds: float) -> float
         file.flush()
         done = subprocess.run(
             [world.program("pgbench"), "-n", "-M", "prepared", "-f", file.name, "-c", str(clients),
-             "-j", str(min(clients, 2)), "-T", str(max(1, round(seconds)))],
+             "-j", str(min(clients, 2)), *(["-T", str(round(seconds))] if seconds >= 1 else ["-t", "20"])],
             env={**os.environ, **_environment(world)},
             capture_output=True,
             text=True,
@@ -99,27 +103,50 @@ def pgbench(world: World, script: str, *, clients: int, seconds: float) -> float
 
 
 def decide_batches(world: World, *, connections: int, seconds: float, rows: int = 1000) -> float:
-    """Decisions a second of bare decide.sql, so many questions a statement, each connection in its own process."""
-    jobs = [(world.database.service_url, world.customers, rows, seconds, number) for number in range(connections)]
+    """Decisions a second of the bare statement, so many questions at once, each connection in its own process."""
+    jobs = [(world.database, world.customers, rows, seconds, number) for number in range(connections)]
+    if connections == 1:
+        return _decide(*jobs[0])
     with ProcessPoolExecutor(connections, multiprocessing.get_context("spawn")) as pool:
         return sum(pool.map(_decide, *zip(*jobs, strict=True)))
 
 
-def _decide(url: str, customers: int, rows: int, seconds: float, number: int) -> float:
+def allowed(world: World, bodies: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """Those of the questions that are answered with yes now; all of them when none is."""
+    opened, found = Database(world.database.service_url, world.settings), []
+    keyring = Keyring(*world.settings.secrets)
+    with opened.reading() as conn:
+        for at in range(0, len(bodies), 5000):
+            asked = bodies[at : at + 5000]
+            answers = decide_many(conn, keyring, [Question(**body) for body in asked], explain=False)
+            found += [
+                body
+                for body, answer in zip(asked, answers, strict=True)
+                if not isinstance(answer, ConsentError) and answer.allowed
+            ]
+    opened.close()
+    return found or list(bodies)
+
+
+def _decide(database: TestDatabase, customers: int, rows: int, seconds: float, number: int) -> float:
     rng = random.Random(number)
-    with psycopg.connect(url, autocommit=True, prepare_threshold=0, row_factory=dict_row, options=OPTIONS) as conn:
+    with psycopg.connect(database.service_url) as conn:
         wanted = [life.customer_id(n) for n in life.numbers(rng, customers, STATEMENTS * rows)]
         # Not the merged ones: a look-up never leads to them.
-        found = conn.execute(ACTIVE, [wanted]).fetchall()
-        who = [Resolved(row["customer_id"], "known", "email", b"-" * 32) for row in rng.choices(found, k=len(wanted))]
-        asked = [Question("", *life.QUESTIONS.pick(rng)) for _ in who]
-        statements = [(asked[at : at + rows], who[at : at + rows]) for at in range(0, len(who), rows)]
+        active = [who for (who,) in conn.execute(ACTIVE, [wanted])]
+    who = [Resolved(one, "known", "email", b"-" * 32) for one in rng.choices(active, k=len(wanted))]
+    asked = [Question("", *life.QUESTIONS.pick(rng)) for _ in who]
+    statements = [(asked[at : at + rows], who[at : at + rows]) for at in range(0, len(who), rows)]
+    opened = Database(database.service_url, database.settings())
+    with opened.reading() as conn:
         store.decide(conn, *statements[0], explain=False)
         began, done = time.perf_counter(), 0
         while time.perf_counter() - began < seconds:
             store.decide(conn, *statements[done % len(statements)], explain=False)
             done += 1
-        return done * rows / (time.perf_counter() - began)
+        found = done * rows / (time.perf_counter() - began)
+    opened.close()
+    return found
 
 
 def _environment(world: World) -> dict[str, str]:

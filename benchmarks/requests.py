@@ -45,10 +45,10 @@ def batches(seed: int, customers: int, count: int, key: str, *, rows: int = 1000
     ]
 
 
-def contacts(seed: int, customers: int, count: int, key: str) -> list[bytes]:
-    """Contacts to random customers; granted or refused, both are written."""
+def questions(seed: int, customers: int, count: int) -> list[dict[str, Any]]:
+    """Questions about different customers, as bodies."""
     rng = random.Random(f"contacts {seed}")
-    return [request("POST", CONTACT, key, question(rng, rng.randrange(customers))) for _ in range(count)]
+    return [question(rng, number) for number in rng.sample(range(customers), min(customers, count))]
 
 
 def hot_contacts(customers: int, key: str, *, topic: str) -> list[bytes]:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import multiprocessing
 import os
 import random
-from collections.abc import Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -71,9 +70,12 @@ def fill(owner_url: str, secret: bytes, *, customers: int, seed: int, processes:
             Job(owner_url, secret, service_key, seed, first, min(first + CHUNK, customers), now)
             for first in range(0, customers, CHUNK)
         ]
-        # An executor, not a pool: it raises when its processes cannot start, where a pool starts them for ever.
-        with ProcessPoolExecutor(processes, multiprocessing.get_context("spawn")) as pool:
-            list(pool.map(load, jobs))
+        if len(jobs) == 1:
+            load(jobs[0])
+        else:
+            # An executor, not a pool: it raises when its processes cannot start, where a pool starts them for ever.
+            with ProcessPoolExecutor(processes, multiprocessing.get_context("spawn")) as pool:
+                list(pool.map(load, jobs))
         _add_hot_customer(Job(owner_url, secret, service_key, seed, customers, customers, now))
         conn.execute("SET maintenance_work_mem = '1GB'")
         for statement in rebuild:
@@ -196,8 +198,9 @@ class Rows:
         owner = one.customer_id
         for channel, topic, begin, end in one.permits:
             permit_id = UUID(int=self._rng.getrandbits(128))
-            row = (owner, permit_id, "seeds", channel, topic, begin, begin, end, True, UUID(int=0))
-            self._tables["permit"].append(row)
+            self._tables["permit"].append(
+                (owner, permit_id, "seeds", channel, topic, begin, begin, end, True, UUID(int=0))
+            )
         for channel, topic, at in one.contacts:
             essential = topic in ESSENTIAL
             reason = "essential" if essential else "allowed"
@@ -230,7 +233,7 @@ def _service_key(conn: psycopg.Connection, secret: bytes) -> bytes:
     return RootSecret(secret).unwrap(NOBODY, row[0])
 
 
-def _drop_indexes(conn: psycopg.Connection) -> Iterator[sql.Composable]:
+def _drop_indexes(conn: psycopg.Connection) -> list[sql.Composed]:
     """Drops keys and indexes of the tables to fill; the statements that make them again."""
     tables = list(COLUMNS)
     constraints = conn.execute(
@@ -246,10 +249,10 @@ def _drop_indexes(conn: psycopg.Connection) -> Iterator[sql.Composable]:
     ).fetchall()
     for name, _ in indexes:
         conn.execute(sql.SQL("DROP INDEX {}").format(sql.Identifier(name)))
-    again: Iterable[sql.Composable] = [sql.SQL(definition) for _, definition in indexes]
+    again = [sql.Composed([sql.SQL(definition)]) for _, definition in indexes]
     keys = [_alter(table, "ADD CONSTRAINT {} " + definition, name) for table, name, definition in constraints]
-    return iter([*keys, *again])
+    return [*keys, *again]
 
 
-def _alter(table: str, change: str, name: str) -> sql.Composable:
+def _alter(table: str, change: str, name: str) -> sql.Composed:
     return sql.SQL("ALTER TABLE {} ").format(sql.Identifier(table)) + sql.SQL(change).format(sql.Identifier(name))

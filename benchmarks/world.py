@@ -33,7 +33,6 @@ from tests.support.cluster import SECRET, TestDatabase, clean_environment, free_
 
 FORMAT = 1  # of the seeds; another number means that a kept folder is no longer what this version would make
 ACTOR = Actor("system", "benchmark")
-WORKERS = 2
 
 
 @dataclass(frozen=True)
@@ -45,7 +44,7 @@ class World:
     database: TestDatabase
     key: str
     seeded_seconds: float
-    bytes: int
+    size_bytes: int
 
     @property
     def settings(self) -> Settings:
@@ -92,19 +91,19 @@ def world(folder: Path | None, *, customers: int, seed: int) -> Iterator[World]:
 
 
 @contextlib.contextmanager
-def service(one: World) -> Iterator[tuple[int, int]]:
+def service(one: World, workers: int) -> Iterator[tuple[int, int]]:
     """(port, process) of the service's own web server on the world."""
-    with web_service(one.database, workers=WORKERS) as web:
+    with web_service(one.database, workers=workers) as web:
         yield web.port, web.process.pid
 
 
 @contextlib.contextmanager
-def empty_service() -> Iterator[tuple[int, int]]:
+def empty_service(workers: int) -> Iterator[tuple[int, int]]:
     """(port, process) of the empty route on the same kind of server."""
     port = free_port()
     with tempfile.NamedTemporaryFile(prefix="consent-bench-", suffix=".log") as log:
         process = subprocess.Popen(
-            [sys.executable, "-m", empty_route.__name__, str(port), str(WORKERS)],
+            [sys.executable, "-m", empty_route.__name__, str(port), str(workers)],
             env=clean_environment(),
             stdin=subprocess.DEVNULL,
             stdout=log,
