@@ -11,13 +11,14 @@ from pathlib import Path
 
 import click
 
-from benchmarks import machine, page, table
+from benchmarks import bare_sql, machine, page, requests, table
 from benchmarks.insight import INSIGHTS
 from benchmarks.parts import PARTS
 from benchmarks.rounds import Figure, Run
 from benchmarks.world import World, empty_service, service, world
 
 EVERYTHING = [*PARTS, *INSIGHTS]
+WARMED = 200_000  # customers; their pages hold most of all others too
 
 
 @click.command()
@@ -29,7 +30,9 @@ EVERYTHING = [*PARTS, *INSIGHTS]
 @click.option("--seconds", default=5.0, show_default=True, help="Of one measurement.")
 @click.option("--workers", default=2, show_default=True, help="Web workers of the service and of the empty route.")
 @click.option("--seed", default=1, show_default=True, help="Which customers are made up.")
-@click.option("--requests", default=400, show_default=True, help="How many of each kind are taken apart.")
+@click.option(
+    "--requests", "taken_apart", default=400, show_default=True, help="How many of each kind are taken apart."
+)
 @click.option("--write", type=click.Path(path_type=Path, exists=True), help="A page to write the figures into.")
 def main(
     customers: int,
@@ -40,7 +43,7 @@ def main(
     seconds: float,
     workers: int,
     seed: int,
-    requests: int,
+    taken_apart: int,
     write: Path | None,
 ) -> None:
     """Measures the service against floors of the same run and prints tables."""
@@ -69,7 +72,7 @@ def main(
                 figures += found
                 lines = table.figures_text(found)
             else:
-                lines = insights[name] = INSIGHTS[name](large, requests)
+                lines = insights[name] = INSIGHTS[name](large, taken_apart)
             click.echo("\n".join(lines))
     if figures:
         click.echo(f"\nmedian of {rounds} rounds [lowest … highest]; bars:")
@@ -81,9 +84,11 @@ def main(
 def _opened(stack: contextlib.ExitStack, data_dir: Path | None, customers: int, seed: int) -> World:
     folder = data_dir / str(customers) if data_dir else None
     try:
-        return stack.enter_context(world(folder, customers=customers, seed=seed))
+        opened = stack.enter_context(world(folder, customers=customers, seed=seed))
     except ValueError as error:
         raise click.ClickException(str(error)) from error
+    bare_sql.warm(opened, requests.questions(8, customers, WARMED))
+    return opened
 
 
 if __name__ == "__main__":

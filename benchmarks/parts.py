@@ -7,7 +7,7 @@ from typing import Any
 
 from benchmarks import bare_sql, empty_route, requests
 from benchmarks.life import HOT_TOPIC
-from benchmarks.rounds import Figure, Run, alternate, http, latencies, pgbench, rate
+from benchmarks.rounds import Figure, Run, alternate, http, latencies, pgbench, processor_time, rate
 
 CONTACT_CLIENTS = 16
 OPEN_RATE = 500
@@ -49,6 +49,8 @@ def check(run: Run) -> list[Figure]:
         rate(EMPTY_POST, found["empty"], note="the floor: the same bytes to a route that does nothing"),
         rate("empty route, GET", found["get"], floor=EMPTY_POST),
         rate("check", found["check"], floor=EMPTY_POST),
+        processor_time(f"{EMPTY_POST}, processor time", found["empty"]),
+        processor_time("check, processor time", found["check"], floor=f"{EMPTY_POST}, processor time"),
     ]
 
 
