@@ -21,6 +21,7 @@ from consent_service.database.embedded import EmbeddedServerError
 from consent_service.database.opening import OpeningError, open_database
 from consent_service.dials.commands import dials
 from consent_service.errors import ConsentError
+from consent_service.fsck.commands import fsck
 from consent_service.keyring.commands import secret
 from consent_service.keys.commands import keys
 from consent_service.permissions.commands import contacts, screen
@@ -108,7 +109,7 @@ def migrate_command() -> None:
     click.echo("the schema is up to date")
 
 
-for command in (catalogue, keys, contacts, dials, screen, replay_command, secret, backup, restore):
+for command in (catalogue, keys, contacts, dials, screen, replay_command, secret, backup, restore, fsck):
     cli.add_command(command)
 
 

@@ -80,16 +80,31 @@ def pending(owner_url: str) -> list[str]:
     Raises:
         MigrationError: no connection.
     """
+    names, applied = _names_and_applied(owner_url)
+    return [name for name in names if name not in applied]
+
+
+def differing(owner_url: str) -> list[str]:
+    """Names of the migrations that either the database or this version lacks.
+
+    Raises:
+        MigrationError: no connection.
+    """
+    names, applied = _names_and_applied(owner_url)
+    return sorted(applied.symmetric_difference(names))
+
+
+def _names_and_applied(owner_url: str) -> tuple[list[str], set[str]]:
     with as_file(files("consent_service") / "migrations") as folder:
         names = sorted(path.stem for path in folder.glob("*.sql"))
     try:
         with psycopg.connect(owner_url, connect_timeout=CONNECT_SECONDS, autocommit=True) as conn:
             if conn.execute("SELECT to_regclass('_yoyo_migration')").fetchone() == (None,):
-                return names
+                return names, set()
             rows = conn.execute("SELECT migration_id FROM _yoyo_migration").fetchall()
     except psycopg.Error as error:
         raise MigrationError(f"the schema cannot be read: {_first_line(error)}") from error
-    return [name for name in names if (name,) not in rows]
+    return names, {str(row[0]) for row in rows}
 
 
 @contextlib.contextmanager

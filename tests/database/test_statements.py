@@ -11,7 +11,7 @@ import pytest
 from consent_service.database.queries import load
 from tests.support.cluster import TestDatabase
 
-SLICES = ("catalogue", "customers", "dials", "history", "keyring", "keys", "permissions")
+SLICES = ("catalogue", "customers", "dials", "fsck", "history", "keyring", "keys", "permissions")
 STATEMENTS = [
     (f"consent_service.{part}", Path(str(file)).name, name)
     for part in SLICES
