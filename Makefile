@@ -31,8 +31,9 @@ run: $(VENV)/.installed
 
 test: $(VENV)/.installed-test debian
 # Two at a time, a file together; then those who want the machine for themselves.
-	$(BIN)/python -m pytest -q -n 2 --dist loadfile --durations=15 tests --ignore tests/concurrency --ignore tests/linearizability
-	$(BIN)/python -m pytest -q --durations=10 tests/concurrency tests/linearizability
+	$(BIN)/python -m pytest -q -n 2 --dist loadfile --durations=15 tests --ignore tests/concurrency --ignore tests/linearizability \
+	  --ignore tests/faults/test_kills.py
+	$(BIN)/python -m pytest -q --durations=10 tests/concurrency tests/linearizability tests/faults/test_kills.py
 
 # Only where that is ours to do, and never where it would start services: root, apt and no systemd, as in a container.
 debian:

@@ -15,12 +15,12 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import FrameType
 
 from consent_service import logs
-from consent_service.database.embedded import EmbeddedServer
+from consent_service.database.embedded import EmbeddedServer, EmbeddedServerError
 from consent_service.database.migrate import migrate
 from consent_service.database.opening import embedded_server, located
 from consent_service.processes import bound_to_us
@@ -30,8 +30,10 @@ TICK_SECONDS = 0.2
 STOP_SECONDS = 40.0
 FIRST_DELAY_SECONDS = 0.5
 LONGEST_DELAY_SECONDS = 30.0
-# A child that ran this long was healthy: its next restart is prompt again.
-HEALTHY_SECONDS = 30.0
+# A child that ran this long was healthy, and is started again at once; one that cannot run is not started all the time.
+HEALTHY_SECONDS = 5.0
+# A database that cannot be started, as on a full disk, is tried again: whoever makes room waits no longer than this.
+LONGEST_DATABASE_DELAY_SECONDS = 4.0
 
 
 @dataclass
@@ -54,8 +56,9 @@ class Child:
             if code is None:
                 return
             self.process = None
-            self.failures = 1 if now - self.started_at >= HEALTHY_SECONDS else self.failures + 1
-            logs.say(f"{self.name} ended ({code}); it is started again in {self._delay():g} s")
+            self.failures = 0 if now - self.started_at >= HEALTHY_SECONDS else self.failures + 1
+            pause = f" in {self._delay():g} s" if self.failures else ""
+            logs.say(f"{self.name} ended ({code}); it is started again{pause}")
             self.started_at = now
         if now - self.started_at < self._delay():
             return
@@ -85,6 +88,31 @@ class Child:
 
     def _delay(self) -> float:
         return min(FIRST_DELAY_SECONDS * 2.0 ** (self.failures - 1), LONGEST_DELAY_SECONDS) if self.failures else 0.0
+
+
+@dataclass
+class Revival:
+    """Brings the embedded database back, for as long as it takes: what it needs may be somebody's hand elsewhere."""
+
+    server: EmbeddedServer
+    failures: int = 0
+    next_at: float = 0.0
+
+    def keep_running(self, now: float, give_up: Callable[[], bool]) -> None:
+        """Starts it when it has ended; says once for each attempt why it does not start."""
+        if now < self.next_at:
+            return
+        try:
+            if self.server.restart_if_dead(give_up):
+                logs.say("PostgreSQL had ended; it was started again")
+            self.failures = 0
+        except (EmbeddedServerError, OSError) as error:
+            if give_up():
+                return
+            delay = min(FIRST_DELAY_SECONDS * 2.0**self.failures, LONGEST_DATABASE_DELAY_SECONDS)
+            self.failures += 1
+            self.next_at = now + delay
+            logs.say(f"{error}; it is tried again in {delay:g} s")
 
 
 def serve(settings: Settings, programs: Mapping[str, Sequence[str]], listener: socket.socket, *, demo: bool) -> None:
@@ -153,14 +181,15 @@ def _database(settings: Settings) -> Iterator[tuple[EmbeddedServer | None, Setti
     if settings.database_url is not None:
         yield None, settings
         return
-    with embedded_server(settings).owning() as server:
+    with embedded_server(settings).owning(logs.say) as server:
         yield server, located(settings, server)
 
 
 def _watch(server: EmbeddedServer | None, children: Sequence[Child], stop: threading.Event) -> None:
+    revival = Revival(server) if server is not None else None
     while not stop.is_set():
-        if server is not None and server.restart_if_dead():
-            logs.say("PostgreSQL had ended; it was started again")
+        if revival is not None:
+            revival.keep_running(time.monotonic(), stop.is_set)
         for child in children:
             child.keep_running(time.monotonic())
         stop.wait(TICK_SECONDS)

@@ -166,6 +166,26 @@ def test_killed_itself_it_leaves_nothing_running_and_starts_again(served: Served
     eventually(lambda: all(gone(pid) for pid in family))
 
 
+def test_a_second_one_says_at_once_whom_it_waits_for(served: Served) -> None:
+    second = subprocess.Popen(
+        [sys.executable, "-m", "consent_service", "serve", "--port", str(free_port())],
+        env=served.environment,
+        stdin=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert second.stderr is not None
+    try:
+        line = second.stderr.readline()
+        assert second.poll() is None, "it waits: the first one may be about to end"
+    finally:
+        second.kill()
+        second.wait(10)
+        second.stderr.close()
+    assert f"process {served.process.pid} uses the embedded database" in line
+    assert "waiting" in line
+
+
 def test_a_key_made_beside_it_holds_for_the_next_request(served: Served) -> None:
     made = command(served, "keys", "create", "--role", "auditor", "--name", "night shift")
     assert made.returncode == 0, made.stderr

@@ -5,13 +5,14 @@ alive is known from a connection, never from a pid file. It listens on a unix so
 nobody else can enter. Nothing outside the data directory is changed, and no other process is ever signalled
 than a postmaster that works in this data directory.
 
-After a crash: of the server, the owner starts it again; of the owner, the server gets SIGINT from the kernel
-and shuts down, and whoever owns the lock next waits for that or brings it about.
+After a crash: of the server, the owner starts it again, however often that takes; of the owner, the server gets
+SIGINT from the kernel and shuts down, and whoever owns the lock next waits for that or brings it about.
 """
 
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import hashlib
 import os
@@ -19,7 +20,7 @@ import shutil
 import stat
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import psycopg
@@ -53,6 +54,7 @@ RECOVERY_SECONDS = 1800.0
 POLL_SECONDS = 0.02
 MAX_SOCKET_PATH_BYTES = 100
 MAX_LOG_BYTES = 10 * 2**20
+NO_SPACE = os.strerror(errno.ENOSPC)
 
 
 class EmbeddedServer:
@@ -120,8 +122,11 @@ class EmbeddedServer:
                 time.sleep(0.1)
 
     @contextlib.contextmanager
-    def owning(self) -> Iterator[EmbeddedServer]:
+    def owning(self, tell: Callable[[str], None] | None = None) -> Iterator[EmbeddedServer]:
         """The server, started by us: waits while another process, such as a short command, owns it.
+
+        Args:
+            tell: is told at once, in one line, when there is something to wait for.
 
         Raises:
             EmbeddedServerError: another process keeps it, or it cannot be started.
@@ -129,6 +134,9 @@ class EmbeddedServer:
         with self._lock_file("users") as users, self._lock_file("lock") as lock:
             deadline = time.monotonic() + WAIT_FOR_OWNER_SECONDS
             while not _try_lock(lock):
+                if tell is not None:
+                    tell(f"{self._taken()}; waiting up to {WAIT_FOR_OWNER_SECONDS:g} s for its end")
+                    tell = None
                 self._give_up_after(deadline)
                 time.sleep(0.1)
             with self._ownership(lock, users, wait_for_users=WAIT_FOR_USERS_SECONDS):
@@ -149,11 +157,18 @@ class EmbeddedServer:
             with self._ownership(lock, users, wait_for_users=None):
                 yield self
 
-    def restart_if_dead(self) -> bool:
-        """Starts the server again when its process has ended; True when it had. For the owner only."""
+    def restart_if_dead(self, give_up: Callable[[], bool] = lambda: False) -> bool:
+        """Starts the server again when its process has ended; True when it had. For the owner only.
+
+        Args:
+            give_up: asked now and then while the server recovers, which may take long.
+
+        Raises:
+            EmbeddedServerError, OSError: it does not start, as on a full disk. The next call tries again.
+        """
         if self._process is None or self._process.poll() is None:
             return False
-        self._process = self._start()
+        self._process = self._start(give_up)
         return True
 
     @contextlib.contextmanager
@@ -177,10 +192,11 @@ class EmbeddedServer:
 
     def _give_up_after(self, deadline: float) -> None:
         if time.monotonic() > deadline:
-            owner = (self.data_dir / "lock").read_text(encoding="ascii", errors="replace").strip()
-            raise EmbeddedServerError(
-                f"process {owner or 'unknown'} uses the embedded database in {self.data_dir}: stop it first"
-            )
+            raise EmbeddedServerError(f"{self._taken()}: stop it first")
+
+    def _taken(self) -> str:
+        owner = (self.data_dir / "lock").read_text(encoding="ascii", errors="replace").strip()
+        return f"process {owner or 'unknown'} uses the embedded database in {self.data_dir}"
 
     @contextlib.contextmanager
     def _lock_file(self, name: str) -> Iterator[int]:
@@ -240,7 +256,7 @@ class EmbeddedServer:
         if found.st_uid != uid:
             os.chown(path, uid, gid)
 
-    def _start(self) -> subprocess.Popen[bytes]:
+    def _start(self, give_up: Callable[[], bool] = lambda: False) -> subprocess.Popen[bytes]:
         if self.log.exists() and self.log.stat().st_size > MAX_LOG_BYTES:
             self.log.rename(self.log.with_suffix(".log.old"))
         log = os.open(self.log, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
@@ -255,22 +271,25 @@ class EmbeddedServer:
                     cwd=self.data_dir,
                     log=log,
                 )
-                if self._comes_up(process):
+                if self._comes_up(process, give_up):
                     return process
                 said = self._log_since(begin)
                 # Backends of a killed postmaster may take a moment to notice; all else is for the operator.
-                waits = "shared memory" in said or "lock file" in said
-                if not waits or time.monotonic() > deadline:
+                waits = ("shared memory" in said or "lock file" in said) and NO_SPACE not in said
+                if not waits or time.monotonic() > deadline or give_up():
                     raise EmbeddedServerError(f"PostgreSQL does not start: {said or f'see {self.log}'}")
                 time.sleep(0.2)
         finally:
             os.close(log)
 
-    def _comes_up(self, process: subprocess.Popen[bytes]) -> bool:
+    def _comes_up(self, process: subprocess.Popen[bytes], give_up: Callable[[], bool]) -> bool:
         """Waits until the server answers (True) or its process ends (False); recovery may take its time."""
         deadline = time.monotonic() + RECOVERY_SECONDS
         try:
             while process.poll() is None:
+                if give_up():
+                    end(process)
+                    return False
                 if self._connects():
                     return True
                 if time.monotonic() > deadline:

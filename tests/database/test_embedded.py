@@ -153,6 +153,18 @@ def test_a_killed_server_is_started_again_with_its_rows(data_dir: Path) -> None:
         assert rows(server) == 1
 
 
+def test_a_restart_that_is_given_up_can_be_tried_again(data_dir: Path) -> None:
+    with embedded(data_dir).owning() as server:
+        write(server)
+        killed = postmaster(server)
+        os.kill(killed, signal.SIGKILL)
+        wait_for_end(killed)
+        with pytest.raises(EmbeddedServerError):
+            server.restart_if_dead(lambda: True)
+        assert server.restart_if_dead()
+        assert rows(server) == 1
+
+
 def test_a_killed_backend_is_postgresqls_own_affair(data_dir: Path) -> None:
     with embedded(data_dir).owning() as server:
         write(server)
@@ -328,9 +340,13 @@ def test_serve_waits_for_a_short_command(data_dir: Path) -> None:
 def test_serve_gives_up_with_the_owners_number(data_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(embedded_module, "WAIT_FOR_OWNER_SECONDS", 0.3)
     owner, _ = start_owner(data_dir)
+    told: list[str] = []
     try:
-        with pytest.raises(EmbeddedServerError, match=str(owner.pid)), embedded(data_dir).owning():
+        with pytest.raises(EmbeddedServerError, match=str(owner.pid)), embedded(data_dir).owning(told.append):
             pass
+        # Said before the waiting, and once.
+        assert len(told) == 1
+        assert str(owner.pid) in told[0]
     finally:
         end(owner)
 
