@@ -18,7 +18,7 @@ from consent_service.errors import ConsentError
 from consent_service.permissions import store
 from consent_service.permissions.model import Question, Scope
 from tests.support.api import CATALOGUE
-from tests.support.rules import Catalogue, Customer, Dial
+from tests.support.rules import Catalogue, Contact, Customer, Dial, Pause, PointSuppression
 from tests.support.seeding import LONG_AGO, as_resolved, put_catalogue, put_customer
 
 NOW = datetime(2026, 6, 17, 12, 0, tzinfo=UTC)
@@ -41,6 +41,9 @@ class Case:
     dials: tuple[Dial, ...] = ()
     at: datetime | None = None
     options: dict[str, Any] = field(default_factory=dict)
+    catalogue: dict[str, Any] = field(default_factory=lambda: CATALOGUE)
+    pauses: tuple[Pause, ...] = ()
+    contacts: tuple[Contact, ...] = ()
     prepare: Callable[[Connection, UUID], object] = lambda _conn, _one: None
 
     def __str__(self) -> str:
@@ -59,6 +62,24 @@ def merge_away(conn: Connection, one: UUID) -> None:
 
 def erase(conn: Connection, one: UUID) -> None:
     conn.execute("UPDATE customer SET state = 'erased' WHERE customer_id = %s", [one])
+
+
+def somebody_elses_point(conn: Connection, _one: UUID) -> None:
+    """Ann's address is suppressed, and only hers."""
+    ann = Customer(
+        identifiers=(("email", "ann@example.com"),),
+        point_suppressions=(PointSuppression(("email", "ann@example.com"), None, "all"),),
+    )
+    put_customer(conn, Catalogue.from_document(CATALOGUE), ann)
+
+
+def changed(part: str, name: str, **values: Any) -> dict[str, Any]:
+    """The catalogue with one thing otherwise."""
+    return {**CATALOGUE, part: {**CATALOGUE[part], name: {**CATALOGUE[part][name], **values}}}
+
+
+def quiet(begins: str, ends: str) -> dict[str, Any]:
+    return changed("channels", "email", quiet_hours={"from": begins, "to": ends})
 
 
 def limited(*topics: str) -> dict[str, Any]:
@@ -105,9 +126,43 @@ CASES = (
     Case("a permit for tomorrow is for tomorrow", {"instant": NOW + timedelta(days=1), "decided_at": NOW},
          at=NOW + timedelta(days=1), options={"not_before_now": True}),
     Case("a permit without an instant is for now", {"instant": NOW}, options={"not_before_now": True}),
+    Case("somebody else's suppressed address", {"reason": "allowed"}, prepare=somebody_elses_point),
+    # Edges of quiet hours; the clock in London is an hour ahead of ours.
+    Case("the first instant of the day's quiet hours", {"reason": "quiet_hours"}, catalogue=quiet("13:00", "17:00")),
+    Case("the last instant before them", {"reason": "allowed"}, catalogue=quiet("13:00", "17:00"),
+         at=NOW - MICROSECOND),
+    Case("the first instant after them", {"reason": "allowed"}, catalogue=quiet("09:00", "13:00")),
+    Case("the last instant of them", {"reason": "quiet_hours", "next_allowed_at": NOW},
+         catalogue=quiet("09:00", "13:00"), at=NOW - MICROSECOND),
+    Case("the first instant of the night's quiet hours", {"reason": "quiet_hours"}, catalogue=quiet("13:00", "09:00")),
+    Case("the first instant after the night", {"reason": "allowed"}, catalogue=quiet("20:00", "13:00")),
+    Case("room comes back at the end of the day's quiet hours", {"reason": "volume_reached", "next_allowed_at": NOW},
+         catalogue=quiet("09:00", "13:00"), at=NOW - timedelta(days=1),
+         contacts=(Contact("email", "events", NOW - timedelta(days=30)),)),
+    Case("room comes back at the end of the night", {"reason": "volume_reached", "next_allowed_at": NOW},
+         catalogue=quiet("20:00", "13:00"), at=NOW - timedelta(days=1),
+         contacts=(Contact("email", "events", NOW - timedelta(days=30)),)),
+    Case("room comes back in the first instant of quiet hours",
+         {"reason": "volume_reached", "next_allowed_at": NOW + timedelta(hours=4)},
+         catalogue=quiet("13:00", "17:00"), at=NOW - timedelta(days=1),
+         contacts=(Contact("email", "events", NOW - timedelta(days=30)),)),
+    Case("the clock jumps in the instant in which quiet hours end",
+         {"reason": "quiet_hours", "next_allowed_at": datetime(2026, 3, 29, 1, 0, tzinfo=UTC)},
+         catalogue=quiet("20:00", "01:00"), at=datetime(2026, 3, 28, 23, 30, tzinfo=UTC)),
+    # A consent that ends in the instant in which a contact would be allowed again.
+    Case("a consent ends with the pause", {"reason": "paused", "next_allowed_at": None}, topic="offers/garden",
+         dials=(Dial("*", "offers/garden", "everything", NOW + timedelta(days=1)),),
+         pauses=(Pause("*", NOW + timedelta(days=1)),)),
+    Case("a consent ends after the pause", {"reason": "paused", "next_allowed_at": NOW + timedelta(days=1)},
+         topic="offers/garden", pauses=(Pause("*", NOW + timedelta(days=1)),),
+         dials=(Dial("*", "offers/garden", "everything", NOW + timedelta(days=1) + MICROSECOND),)),
     # What the mix of a customer says of a place.
     Case("essential is granted", {"essential": True, "granted": True, "held_level": None}, topic="orders"),
     Case("a default grants", {"essential": False, "granted": True, "held_level": "monthly"}),
+    Case("a silent default grants nothing", {"granted": False, "reason": "silent", "held_level": "silent"},
+         catalogue=changed("topics", "events", default_level="silent")),
+    Case("a default on request grants", {"granted": True, "reason": "on_request_only", "held_level": "on_request"},
+         catalogue=changed("topics", "events", default_level="on_request")),
     Case("a dial grants in the default's place", {"granted": True, "held_level": "everything"}, dials=(LOUD,)),
     Case("a dial at silent takes the default's grant", {"granted": False, "held_level": "silent", "reason": "silent"},
          dials=(Dial("*", "events", "silent", None),)),
@@ -127,9 +182,11 @@ CASES = (
 
 def expect(conn: Connection, case: Case) -> Callable[[], bool]:
     """Puts the case's world into the tables; a function that asks and says whether the answer is the expected one."""
-    put_catalogue(conn, CATALOGUE)
-    customer = Customer(identifiers=(("email", "ben@example.com"),), dials=case.dials)
-    one = put_customer(conn, Catalogue.from_document(CATALOGUE), customer)
+    put_catalogue(conn, case.catalogue)
+    customer = Customer(
+        identifiers=(("email", "ben@example.com"),), dials=case.dials, pauses=case.pauses, contacts=case.contacts
+    )
+    one = put_customer(conn, Catalogue.from_document(case.catalogue), customer)
     assert one is not None
     case.prepare(conn, one)
     who: Resolved = as_resolved(customer, one, None)
