@@ -32,7 +32,7 @@ LOCK_WAIT_SECONDS = 60
 CONNECT_SECONDS = 10
 
 # How long a migration may wait for a table, unless its file says otherwise: well below what a request may take.
-TABLE_LOCK_TIMEOUT = "500ms"
+TABLE_LOCK_TIMEOUT = "SET lock_timeout = '500ms'"
 ATTEMPTS = 10
 FIRST_PAUSE_SECONDS = 0.5
 LONGEST_PAUSE_SECONDS = 30.0
@@ -164,7 +164,7 @@ def _apply_patiently(backend: Any, migration: Any, tell: Tell) -> None:
 def _apply_one(backend: Any, migration: Any) -> None:
     migration.load()
     # For this file only: the one before it may have set its own.
-    backend.execute(f"SET lock_timeout = '{TABLE_LOCK_TIMEOUT}'")
+    backend.execute(TABLE_LOCK_TIMEOUT)
     backend.commit()
     if not migration.use_transactions:
         # Such a file (CREATE INDEX CONCURRENTLY) must bear being run again: its mark comes after it.

@@ -1,7 +1,7 @@
 """Which migrations this version needs, and which of them a database lacks.
 
 It only reads. A database may have more than this version knows: an older version goes on working on the schema
-of the next one (docs/decisions/0008).
+of the next one (docs/decisions/0006).
 """
 
 from __future__ import annotations

@@ -225,6 +225,9 @@ def test_a_customer_reads_and_changes_themself_but_not_their_segment(shared_api:
     assert shared_api.events(UUID(made["id"]))[-1]["actor"] == {"role": "customer", "name": made["id"]}
 
 
+SAME = "0123456789abcdef0123456789abcdef"
+
+
 @pytest.mark.parametrize(
     ("method", "rest", "body"),
     [
@@ -242,7 +245,7 @@ def test_another_customers_id_is_answered_like_one_that_never_was(
     erase(shared_api, gone)
     key = token(shared_api, mine)
     answers = [
-        shared_api.call(method, f"{PEOPLE}/{one}{rest}", body, key=key, headers={"X-Request-Id": "same"})
+        shared_api.call(method, f"{PEOPLE}/{one}{rest}", body, key=key, headers={"X-Request-Id": SAME})
         for one in (theirs, uuid4(), gone, UUID(int=0), "no-id", theirs.replace("-", ""))
     ]
     assert {answer.status_code for answer in answers} == {404}

@@ -258,7 +258,7 @@ def test_the_server_itself_takes_nobodys_word_either(gunicorn: WebService) -> No
             sent = f"GET /evil/health/live HTTP/1.1\r\nHost: x\r\n{header}\r\nConnection: close\r\n\r\n"
             one.sendall(sent.encode())
             assert b" 404 " in one.makefile("rb").readline(), header
-    settings = gunicorn_settings(Settings.for_throw_away({}), host="127.0.0.1", port=1, workers=1)
+    settings = gunicorn_settings(Settings.without_secret({}), host="127.0.0.1", port=1, workers=1)
     assert not settings["forwarded_allow_ips"]
     assert not settings["secure_scheme_headers"]
     assert not settings["forwarder_headers"]

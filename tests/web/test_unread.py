@@ -17,7 +17,7 @@ from tests.support.cluster import WebService
 from tests.web.test_frame import ISOLATING
 
 MARKS = Marks("zq7mark", "700900471")
-HEADERS = headers_of(Settings.for_throw_away({"CONSENT_PUBLIC_URL": "https://x.example"}))
+HEADERS = headers_of(Settings.without_secret({"CONSENT_PUBLIC_URL": "https://x.example"}))
 INSIDE = (b"gunicorn", b"Traceback", b".py", b"Flask", b"Werkzeug", b"Python", b"<html", b"psycopg", b"SELECT")
 
 
