@@ -52,9 +52,9 @@ debian:
 fuzz: $(VENV)/.installed-test
 	CONSENT_TEST_FUZZ_CALLS=$${CONSENT_TEST_FUZZ_CALLS:-50000} $(BIN)/python -m pytest -q tests/contract/test_schemathesis.py
 
-# Small changes of the decision's SQL, each of which some question has to notice; a quarter of an hour.
+# Small changes of the decision, in SQL and in its rendering, each of which some question has to notice; some minutes.
 mutants: $(VENV)/.installed-test
-	$(BIN)/python -m pytest -q -s tests/mutants/decision.py
+	$(BIN)/python -m pytest -q -s tests/mutants/decision.py tests/mutants/rendering.py
 
 bench: $(VENV)/.installed-test
 # BENCH='--customers 100000 --only check,batch --data-dir FOLDER': some parts, and seeds that are kept.

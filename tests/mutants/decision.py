@@ -36,11 +36,11 @@ LISTED = Path(__file__).with_name("survivors.txt")
 PATIENCE = "2s"
 
 
-def reasons() -> dict[str, str]:
+def reasons(listed: Path = LISTED) -> dict[str, str]:
     """Names of mutants that may live, each with its reason: a line each, the reason indented, `#` for remarks."""
     found: dict[str, str] = {}
     name = ""
-    for line in LISTED.read_text(encoding="utf-8").splitlines():
+    for line in listed.read_text(encoding="utf-8").splitlines():
         if line.startswith("  "):
             found[name] = f"{found.get(name, '')} {line.strip()}".strip()
         elif line and not line.startswith("#"):

@@ -24,6 +24,7 @@ from tests.support.seeding import LONG_AGO, as_resolved, put_catalogue, put_cust
 NOW = datetime(2026, 6, 17, 12, 0, tzinfo=UTC)
 MICROSECOND = timedelta(microseconds=1)
 MOVED = "moved"
+HOME, WORK = ("email", "ben@example.com"), ("email", "ben@work.example")
 
 
 @dataclass(frozen=True)
@@ -44,10 +45,23 @@ class Case:
     catalogue: dict[str, Any] = field(default_factory=lambda: CATALOGUE)
     pauses: tuple[Pause, ...] = ()
     contacts: tuple[Contact, ...] = ()
+    stopped: tuple[str, ...] = ()  # Ben's addresses that are suppressed
+    point: tuple[str, str] | None = None  # the identifier that is asked with
     prepare: Callable[[Connection, UUID], object] = lambda _conn, _one: None
 
     def __str__(self) -> str:
         return self.name
+
+    @property
+    def customer(self) -> Customer:
+        """Ben, who has two addresses."""
+        return Customer(
+            identifiers=(HOME, WORK),
+            dials=self.dials,
+            pauses=self.pauses,
+            contacts=self.contacts,
+            point_suppressions=tuple(PointSuppression(("email", one), None, "all") for one in self.stopped),
+        )
 
 
 def retire(table: str, name: str) -> Callable[[Connection, UUID], object]:
@@ -126,6 +140,11 @@ CASES = (
     Case("a permit for tomorrow is for tomorrow", {"instant": NOW + timedelta(days=1), "decided_at": NOW},
          at=NOW + timedelta(days=1), options={"not_before_now": True}),
     Case("a permit without an instant is for now", {"instant": NOW}, options={"not_before_now": True}),
+    Case("asked with the address that is not suppressed", {"reason": "allowed"}, stopped=(WORK[1],), point=HOME),
+    Case("asked with the one that is", {"reason": "suppressed"}, stopped=(WORK[1],), point=WORK),
+    Case("asked with none, one suppressed is enough", {"reason": "suppressed"}, stopped=(WORK[1],)),
+    Case("asked with an address of another channel's kind", {"reason": "suppressed"}, stopped=(WORK[1],),
+         point=("phone", "+442071838750")),
     Case("somebody else's suppressed address", {"reason": "allowed"}, prepare=somebody_elses_point),
     # Edges of quiet hours; the clock in London is an hour ahead of ours.
     Case("the first instant of the day's quiet hours", {"reason": "quiet_hours"}, catalogue=quiet("13:00", "17:00")),
@@ -149,6 +168,12 @@ CASES = (
     Case("the clock jumps in the instant in which quiet hours end",
          {"reason": "quiet_hours", "next_allowed_at": datetime(2026, 3, 29, 1, 0, tzinfo=UTC)},
          catalogue=quiet("20:00", "01:00"), at=datetime(2026, 3, 28, 23, 30, tzinfo=UTC)),
+    *(
+        Case(f"the clock jumps, asked {micro} microseconds after the full minute",
+             {"reason": "quiet_hours", "next_allowed_at": datetime(2026, 3, 29, 1, 0, tzinfo=UTC)},
+             catalogue=quiet("20:00", "01:30"), at=datetime(2026, 3, 28, 23, 31, 0, micro, tzinfo=UTC))
+        for micro in (1, 3, 123456)
+    ),
     # A consent that ends in the instant in which a contact would be allowed again.
     Case("a consent ends with the pause", {"reason": "paused", "next_allowed_at": None}, topic="offers/garden",
          dials=(Dial("*", "offers/garden", "everything", NOW + timedelta(days=1)),),
@@ -183,13 +208,10 @@ CASES = (
 def expect(conn: Connection, case: Case) -> Callable[[], bool]:
     """Puts the case's world into the tables; a function that asks and says whether the answer is the expected one."""
     put_catalogue(conn, case.catalogue)
-    customer = Customer(
-        identifiers=(("email", "ben@example.com"),), dials=case.dials, pauses=case.pauses, contacts=case.contacts
-    )
-    one = put_customer(conn, Catalogue.from_document(case.catalogue), customer)
+    one = put_customer(conn, Catalogue.from_document(case.catalogue), case.customer)
     assert one is not None
     case.prepare(conn, one)
-    who: Resolved = as_resolved(customer, one, None)
+    who: Resolved = as_resolved(case.customer, one, case.point)
 
     def holds() -> bool:
         question = Question("", case.channel, case.topic, case.at)

@@ -1,10 +1,15 @@
-"""The mutator changes code, one place at a time, and leaves words alone."""
+"""The mutators change code, one place at a time, and leave words alone."""
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from consent_service.permissions import store
 from tests.mutants.decision import reasons, walk
+from tests.mutants.python import python_mutants
+from tests.mutants.rendering import LISTED
 from tests.mutants.sql import mutants
+from tests.support import rules
 
 STATEMENT = """-- a > b in a comment, AND more
 SELECT x
@@ -29,3 +34,22 @@ def test_every_reason_belongs_to_a_mutant_that_can_be_made() -> None:
     names = {one.name for one in (*mutants(str(store.DECIDE), "decide"), *mutants(walk(), "quiet_until"))}
     assert len(names) > 300
     assert set(reasons()) - names == set()
+
+
+MODULE = '''"""Words for readers: 1 < 2."""
+def f(x: int = 3) -> bool:
+    """More words."""
+    return not (x > 4 and x in (5, 6))
+'''
+
+
+def test_each_change_of_a_module_is_one_that_can_be_told() -> None:
+    made = list(python_mutants(MODULE, "m"))
+    assert len({one.name for one in made}) == len(made) == 8
+    answers = [tuple(one.module().f(x) for x in (3, 4, 5, 6, 7)) for one in made]
+    assert len(set(answers)) >= 5
+
+
+def test_every_reason_belongs_to_a_mutant_of_the_rendering() -> None:
+    names = {one.name for one in python_mutants(Path(str(rules.__file__)).read_text(encoding="utf-8"), "rules")}
+    assert set(reasons(LISTED)) - names == set()
