@@ -101,6 +101,7 @@ def lock_many(conn: Connection, keyring: Keyring, customer_ids: Iterable[UUID]) 
     for _ in range(MOST_MERGES_FOLLOWED):
         if not missing:
             break
+        keyring.foresee(conn, missing)  # read after the lock is held, as all of this transaction is
         found = conn.run(SQL["lock"], {"customer_ids": sorted(missing)}).fetchall()
         rows.update({row["customer_id"]: row for row in found})
         survivors = {row["customer_id"]: row["survivor_id"] for row in found if row["state"] == "merged"}

@@ -52,6 +52,7 @@ class Connection(psycopg.Connection[DictRow]):
         super().__init__(*args, **kwargs)
         self._ready: set[bytes] = set()
         self._foreseen: _Foreseen | None = None
+        self._queued: list[tuple[Statement, Values]] = []
         # How the columns of each statement are read, and their names: known from its first answer on.
         self._columns: dict[bytes, tuple[abc.Transformer, list[str]]] = {}
 
@@ -97,14 +98,26 @@ class Connection(psycopg.Connection[DictRow]):
             return Rows(cursor.fetchall() if cursor.description else [])
         self._prepare(statement)
         values = statement.values(params or {})
-        if self._foreseen is not None:
-            foreseen, self._foreseen = self._foreseen, None
-            if foreseen.result is None:
-                return self._rows(statement, self._run_with(foreseen, statement, values))
+        foreseen, self._foreseen = self._foreseen, None
+        if foreseen is not None and foreseen.result is not None:
             if statement is foreseen.statement and values == foreseen.values:
                 return self._rows(statement, foreseen.result)
+            foreseen = None
+        if foreseen is not None or self._queued:
+            return self._rows(statement, self._run_together(statement, values, foreseen))
         self.pgconn.send_query_prepared(statement.label, values, result_format=pq.Format.BINARY)
         return self._rows(statement, self._checked(self.wait(execute(self.pgconn))))
+
+    def queue(self, statement: Statement, params: Mapping[str, Any]) -> None:
+        """Sends this write, whose rows nobody wants, together with the next statement, and before it."""
+        self._prepare(statement)
+        self._queued.append((statement, statement.values(params)))
+
+    def send_queued(self) -> None:
+        """Sends what is queued and had no next statement. For whoever ends the transaction."""
+        if self._queued:
+            statement, values = self._queued.pop()
+            self._run_together(statement, values, None)
 
     def foresee(self, statement: Statement, params: Mapping[str, Any]) -> None:
         """Says that this statement, which only reads, follows the next one: both go on one way to the server.
@@ -114,22 +127,29 @@ class Connection(psycopg.Connection[DictRow]):
         self._prepare(statement)
         self._foreseen = _Foreseen(statement, statement.values(params))
 
-    def forget_foreseen(self) -> None:
-        """What was foreseen and did not come is no answer to anybody later."""
+    def forget(self) -> None:
+        """What was foreseen or queued and did not come about is nothing to anybody later."""
         self._foreseen = None
+        self._queued.clear()
 
-    def _run_with(self, foreseen: _Foreseen, statement: Statement, values: Values) -> pq.abc.PGresult:
+    def _run_together(self, statement: Statement, values: Values, foreseen: _Foreseen | None) -> pq.abc.PGresult:
+        """One way to the server and back for what is queued, the statement, and what is foreseen."""
+        flight = [*self._queued, (statement, values)]
+        self._queued.clear()
+        place = len(flight) - 1
+        if foreseen is not None:
+            flight.append((foreseen.statement, foreseen.values))
         self.pgconn.enter_pipeline_mode()
-        for one, given in ((statement, values), (foreseen.statement, foreseen.values)):
+        for one, given in flight:
             self.pgconn.send_query_prepared(one.label, given, result_format=pq.Format.BINARY)
         self.pgconn.pipeline_sync()
-        first, second = self.wait(_two_answers(self.pgconn))
+        answers = self.wait(_answers(self.pgconn, len(flight)))
         self.pgconn.exit_pipeline_mode()
-        result = self._checked(first)
-        if second and second[0].status == pq.ExecStatus.TUPLES_OK:
-            foreseen.result = second[0]
+        results = [self._checked(answer) for answer in answers[: place + 1]]
+        if foreseen is not None and answers[-1] and answers[-1][0].status == pq.ExecStatus.TUPLES_OK:
+            foreseen.result = answers[-1][0]
             self._foreseen = foreseen
-        return result
+        return results[place]
 
     def _prepare(self, statement: Statement) -> None:
         if statement.label not in self._ready:
@@ -174,12 +194,14 @@ class _Foreseen:
     result: pq.abc.PGresult | None = None
 
 
-def _two_answers(pgconn: pq.abc.PGconn) -> Generator[Any, Any, list[list[pq.abc.PGresult]]]:
+def _answers(pgconn: pq.abc.PGconn, count: int) -> Generator[Any, Any, list[list[pq.abc.PGresult]]]:
     yield from send(pgconn)
-    first = yield from fetch_many(pgconn)
-    second = yield from fetch_many(pgconn)
+    found = []
+    for _ in range(count):
+        results = yield from fetch_many(pgconn)
+        found.append(results)
     yield from fetch_many(pgconn)  # the end of the pipeline
-    return [first, second]
+    return found
 
 
 class Rows:

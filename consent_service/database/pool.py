@@ -77,6 +77,7 @@ class Database:
             with self._lent() as conn, conn.transaction():
                 self._extend_limits(conn)
                 yield conn
+                conn.send_queued()
         except Exception as error:
             _raise_translated(error)
 
@@ -101,7 +102,9 @@ class Database:
             try:
                 with self._lent() as conn, conn.transaction():
                     self._extend_limits(conn)
-                    return work(conn)
+                    answer = work(conn)
+                    conn.send_queued()
+                    return answer
             except Exception as error:
                 if not may_be_repeated(error) or attempt + 1 == TRANSACTION_ATTEMPTS:
                     _raise_translated(error)
@@ -134,7 +137,7 @@ class Database:
             yield conn
         finally:
             conn.until = None
-            conn.forget_foreseen()
+            conn.forget()
             pool.putconn(conn)
 
     def _await_return(self, pulse: Pulse) -> None:

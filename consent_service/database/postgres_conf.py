@@ -44,7 +44,7 @@ _FIXED = {
     "jit": "off",
     "random_page_cost": "1.1",
     "work_mem": "'16MB'",
-    "wal_compression": "on",
+    "wal_compression": "off",
     "max_wal_size": "'4GB'",
     "checkpoint_timeout": "'15min'",
     "checkpoint_completion_target": "0.9",

@@ -64,6 +64,10 @@ class Keyring:
             keys[NOBODY] = self.service(conn).data_key
         return keys
 
+    def foresee(self, conn: Connection, customer_ids: Iterable[UUID]) -> None:
+        """Says that `find` of these customers follows the next statement: both go in one round trip."""
+        conn.foresee(SQL["find"], {"customer_ids": sorted(customer_ids)})
+
     def delete(self, conn: Connection, customer_ids: Iterable[UUID]) -> None:
         """Destroys data keys: what they sealed can never be opened again."""
         conn.run(SQL["delete"], {"customer_ids": list(customer_ids)})
@@ -98,7 +102,7 @@ class Keyring:
         return int(row["keys"])
 
     def _find(self, conn: Connection, customer_ids: Iterable[UUID]) -> dict[UUID, bytes]:
-        rows = conn.run(SQL["find"], {"customer_ids": list(customer_ids)})
+        rows = conn.run(SQL["find"], {"customer_ids": sorted(customer_ids)})
         return {row["customer_id"]: self._unwrap(row) for row in rows}
 
     def _unwrap(self, row: Mapping[str, Any]) -> bytes:

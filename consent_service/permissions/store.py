@@ -81,9 +81,9 @@ def now(conn: Connection) -> datetime:
 
 
 def insert(conn: Connection, statement: str, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Runs a set-based statement: each column of `rows` becomes an array of its name."""
+    """A set-based write, sent with the statement that follows: each column of `rows` becomes an array of its name."""
     if rows:
-        conn.run(SQL[statement], {name: [row[name] for row in rows] for name in rows[0]})
+        conn.queue(SQL[statement], {name: [row[name] for row in rows] for name in rows[0]})
 
 
 def permits(conn: Connection, ids: Sequence[tuple[UUID, UUID]]) -> dict[UUID, dict[str, Any]]:

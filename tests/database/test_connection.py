@@ -175,7 +175,7 @@ def test_an_answer_that_was_foreseen_is_no_answer_to_another_question(conn: Conn
     assert conn.run(NUMBER, {"by": 5}).fetchone() == {"found": 2}
     conn.foresee(NUMBER, {"by": 5})
     conn.run(ECHO, {"text": "a"})
-    conn.forget_foreseen()
+    conn.forget()
     before = len(waits)
     conn.run(NUMBER, {"by": 5})
     assert len(waits) == before + 1
