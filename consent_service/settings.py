@@ -101,7 +101,7 @@ class Settings:
         max_body_bytes = source.whole("CONSENT_MAX_BODY_BYTES", 16 * 2**20, 1024, 2**30)
         requests_per_minute = source.whole("CONSENT_ADDRESS_REQUESTS_PER_MINUTE", 600, 1, 10**9)
         web_workers = source.whole("CONSENT_WEB_WORKERS", usable_cpus(), 1, 1024)
-        web_threads = source.whole("CONSENT_WEB_THREADS", 12, 1, 256)
+        web_threads = source.whole("CONSENT_WEB_THREADS", 8, 1, 256)
         answer_timeout_seconds = source.seconds("CONSENT_ANSWER_TIMEOUT_SECONDS", 1.8)
         pool_timeout_seconds = source.seconds("CONSENT_POOL_TIMEOUT_SECONDS", 1.5)
         statement_timeout_seconds = source.seconds("CONSENT_STATEMENT_TIMEOUT_SECONDS", 30.0)

@@ -25,7 +25,7 @@ def test_defaults() -> None:
     assert settings.public_url == "http://127.0.0.1:8080"
     assert settings.max_body_bytes == 16 * 2**20
     assert settings.address_requests_per_minute == 600
-    assert settings.web_threads == 12
+    assert settings.web_threads == 8
     assert settings.web_workers >= 1
     assert settings.pool_timeout_seconds == 1.5
     assert settings.statement_timeout_seconds == 30

@@ -101,7 +101,7 @@ def test_a_restart_while_serving_costs_each_connection_at_most_one_request(sick:
     sick.start_server()
     statuses = [sick.ask().status for _ in range(60)]
     assert set(statuses) <= {200, 503}
-    assert statuses.count(503) <= 2 * 12, statuses  # two workers, twelve connections each
+    assert statuses.count(503) <= 2 * 8, statuses  # two workers, eight connections each
     sick.expect_recovery()
 
 
