@@ -144,12 +144,13 @@ class Connection(psycopg.Connection[DictRow]):
             self.pgconn.send_query_prepared(one.label, given, result_format=pq.Format.BINARY)
         self.pgconn.pipeline_sync()
         answers = self.wait(_answers(self.pgconn, len(flight)))
-        self.pgconn.exit_pipeline_mode()
+        if self.pgconn.status == pq.ConnStatus.OK:
+            self.pgconn.exit_pipeline_mode()
         results = [self._checked(answer) for answer in answers[: place + 1]]
         if foreseen is not None and answers[-1] and answers[-1][0].status == pq.ExecStatus.TUPLES_OK:
             foreseen.result = answers[-1][0]
             self._foreseen = foreseen
-        return results[place]
+        return results[-1]
 
     def _prepare(self, statement: Statement) -> None:
         if statement.label not in self._ready:
@@ -195,12 +196,17 @@ class _Foreseen:
 
 
 def _answers(pgconn: pq.abc.PGconn, count: int) -> Generator[Any, Any, list[list[pq.abc.PGresult]]]:
+    """The results of each statement of a pipeline, fewer when the server ended after it had said why."""
     yield from send(pgconn)
-    found = []
-    for _ in range(count):
-        results = yield from fetch_many(pgconn)
-        found.append(results)
-    yield from fetch_many(pgconn)  # the end of the pipeline
+    found: list[list[pq.abc.PGresult]] = []
+    try:
+        for _ in range(count):
+            results = yield from fetch_many(pgconn)
+            found.append(results)
+        yield from fetch_many(pgconn)  # the end of the pipeline
+    except psycopg.OperationalError:
+        if not any(one.status == pq.ExecStatus.FATAL_ERROR for results in found for one in results):
+            raise
     return found
 
 

@@ -191,3 +191,28 @@ def test_a_foreseen_statement_that_fails_fails_when_it_is_run(conn: Connection, 
         conn.run(NUMBER, {"by": 0})
     assert conn.run(ECHO, {"text": "a"}).fetchone() == {"text": "a"}
     assert waits
+
+
+def test_a_server_that_ends_in_the_middle_of_a_flight_says_why(conn: Connection, database: TestDatabase) -> None:
+    end = Statement("SELECT pg_terminate_backend(pg_backend_pid()) AS ended")
+    conn.queue(end, {})
+    with pytest.raises(psycopg.errors.AdminShutdown):
+        conn.run(ECHO, {"text": "a"})
+    assert conn.closed
+
+
+def test_what_is_queued_goes_before_the_next_statement_and_fails_with_it(conn: Connection) -> None:
+    conn.execute("CREATE TEMP TABLE noted (text text PRIMARY KEY)")
+    note = Statement("INSERT INTO noted VALUES (%(text)s::text)")
+    count = Statement("SELECT count(*) AS rows FROM noted")
+    with conn.transaction():
+        conn.queue(note, {"text": "a"})
+        conn.queue(note, {"text": "b"})
+        assert conn.run(count).fetchone() == {"rows": 2}
+    conn.queue(note, {"text": "a"})
+    with pytest.raises(psycopg.errors.UniqueViolation), conn.transaction():
+        conn.run(count)
+    with conn.transaction():
+        conn.queue(note, {"text": "c"})
+        conn.send_queued()
+    assert conn.run(count).fetchone() == {"rows": 3}
