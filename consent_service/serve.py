@@ -56,7 +56,9 @@ class Child:
             if code is None:
                 return
             self.process = None
-            self.failures = 0 if now - self.started_at >= HEALTHY_SECONDS else self.failures + 1
+            # One that was killed from outside is not at fault, however soon that was.
+            sound = code == -signal.SIGKILL or now - self.started_at >= HEALTHY_SECONDS
+            self.failures = 0 if sound else self.failures + 1
             pause = f" in {self._delay():g} s" if self.failures else ""
             logs.say(f"{self.name} ended ({code}); it is started again{pause}")
             self.started_at = now
