@@ -91,9 +91,10 @@ class Caller:
         return self.call("PATCH", f"/v1/customers/{customer_id}/dials", wish)
 
     @property
-    def port(self) -> int:
-        """This end of the connection, which there is after a call."""
-        return int(self._connection.sock.getsockname()[1])
+    def port(self) -> int | None:
+        """This end of the connection, which there is after a call; None when the server has asked to end it."""
+        sock = self._connection.sock
+        return int(sock.getsockname()[1]) if sock is not None else None
 
     def hang_up(self) -> None:
         """Ends the connection; the next call opens another one, perhaps to another worker."""

@@ -27,7 +27,9 @@ def workers_of(master: int) -> list[int]:
 
 
 def worker_behind(caller: Caller, stage: Stage) -> int | None:
-    """The worker that has accepted the caller's connection; None when none has yet."""
+    """The worker that has accepted the caller's connection; None when none has yet, or there is none."""
+    if caller.port is None:
+        return None
     inode = _inode(stage.port, caller.port)
     return next((worker for worker in workers_of(stage.pid) if inode in _sockets(worker)), None)
 
