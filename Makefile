@@ -22,9 +22,9 @@ $(BIN)/uv pip install --quiet --python $(BIN)/python -c constraints.txt -e '$(1)
 endef
 
 # Programs of Debian that tests drive; tests that miss theirs skip, and say so. Further ones go here.
-DEBIAN_PACKAGES := nginx
+DEBIAN_PACKAGES := nginx chromium fonts-noto-core
 
-.PHONY: run test debian fuzz mutants bench bench-doc check format lock clean
+.PHONY: run test debian fuzz mutants bench bench-doc check messages format lock clean
 
 run: $(VENV)/.installed
 	$(BIN)/consent-service serve --demo
@@ -74,6 +74,10 @@ check: $(VENV)/.installed-test
 	grep -L '^-- transactional: false' migrations/*.sql | xargs $(BIN)/squawk --config .squawk.toml
 	grep -l '^-- transactional: false' migrations/*.sql \
 	  | xargs -r $(BIN)/squawk --config .squawk.toml --no-assume-in-transaction
+
+# The catalogs of translations, brought up to date with the texts of code and templates.
+messages: $(VENV)/.installed-test
+	$(BIN)/python -m tests.support.messages
 
 format: $(VENV)/.installed-test
 	$(BIN)/ruff check --fix .

@@ -15,10 +15,11 @@ from consent_service.gathering import Gathering
 from consent_service.history.api import blueprint as history
 from consent_service.keyring.service import Keyring
 from consent_service.keys.api import blueprint as keys
+from consent_service.links.pages import blueprint as links
 from consent_service.permissions.api import blueprint as permissions
 from consent_service.permissions.checks import check_many
 from consent_service.settings import Settings
-from consent_service.web import auth, frame, patience, problems
+from consent_service.web import auth, frame, pages, patience, problems, session
 from consent_service.web.docs import blueprint as docs
 from consent_service.web.health import blueprint as health
 from consent_service.web.parts import Parts
@@ -43,6 +44,10 @@ def create_app(settings: Settings, database_url: str) -> Flask:
     app.before_request(partial(patience.begin, seconds))
     auth.install(app)
     problems.install(app)
+    session.install(app, settings)
+    pages.install(app)
     for part in (health, docs, catalogue, keys, customers, suppressions, dials, permissions, history):
+        app.register_blueprint(part)
+    for part in (pages.blueprint, links):
         app.register_blueprint(part)
     return app

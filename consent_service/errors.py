@@ -34,6 +34,8 @@ CODES: Mapping[str, tuple[int, str]] = {
     "role_not_allowed": (403, "This key's role may not do this"),
     "topic_not_allowed": (403, "This key may not use this topic"),
     "rate_limited": (429, "Too many requests"),
+    "visit_ended": (401, "The visit has ended"),
+    "csrf_failed": (403, "The form was not sent from a page of ours"),
     # The content.
     "unknown_field": (422, "There is a field that is not known here"),
     "missing_field": (422, "A field is missing"),

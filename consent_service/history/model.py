@@ -34,7 +34,8 @@ class Actor:
     """Who acts: an API key, a customer, or the service itself.
 
     `role` is customer, desk, campaign, auditor, admin or system; `name` is the key's name, the customer's id,
-    or the command.
+    or the command. `link` is the name of the campaign key that minted the link through which a customer came: what
+    is louder then waits for a confirmation that the service sends itself.
     """
 
     role: str
@@ -42,6 +43,7 @@ class Actor:
     request_id: str | None = None
     topics: tuple[str, ...] | None = None
     customer_id: UUID | None = None
+    link: str | None = None
 
     @property
     def is_customer(self) -> bool:
@@ -67,6 +69,8 @@ class Event:
     def content(self) -> dict[str, Any]:
         """What is sealed and committed to."""
         actor = {"role": self.actor.role, "name": self.actor.name}
+        if self.actor.link is not None:
+            actor["link"] = self.actor.link
         return {"actor": actor, "request_id": self.actor.request_id, **self.details}
 
 

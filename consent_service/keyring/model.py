@@ -91,12 +91,14 @@ class ServiceKeys:
     data_key: DataKey
     identity: hmac.HMAC = field(repr=False)
     signing: bytes = field(repr=False)
+    links: bytes = field(repr=False)  # 64 bytes
 
     @classmethod
     def from_key(cls, key: bytes) -> ServiceKeys:
         """Keys for sealing, for keyed hashes of identifiers, and for tokens and cursors."""
         identity = hmac.new(derive(key, "identity"), digestmod=hashlib.sha256)
-        return cls(DataKey(derive(key, "seal")), identity, derive(key, "signing"))
+        links = derive(key, "links") + derive(key, "links-encryption")
+        return cls(DataKey(derive(key, "seal")), identity, derive(key, "signing"), links)
 
     def signer(self, purpose: str) -> URLSafeSerializer:
         """Signs and reads what clients bring back, for one purpose."""

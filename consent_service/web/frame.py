@@ -28,15 +28,18 @@ _METHODS = frozenset(("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"
 _ID, _BEGAN = "consent_service.request_id", "consent_service.began"
 _PROBLEM = "application/problem+json"
 POLICY = "Content-Security-Policy"
+REFERRER = "Referrer-Policy"
 HEADERS = (
     ("X-Content-Type-Options", "nosniff"),
     ("X-Frame-Options", "DENY"),
-    ("Referrer-Policy", "no-referrer"),
+    (REFERRER, "no-referrer"),
     ("Cross-Origin-Opener-Policy", "same-origin"),
     ("Cross-Origin-Resource-Policy", "same-origin"),
     ("Permissions-Policy", "camera=(), display-capture=(), geolocation=(), microphone=(), payment=(), usb=()"),
 )
 CONTENT_SECURITY_POLICY = "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+# What an answer may say otherwise for itself.
+_MAY_BE_OWN = frozenset((POLICY, REFERRER))
 # A year. Not for subdomains: they are not ours to decide about.
 HSTS = ("Strict-Transport-Security", "max-age=31536000")
 
@@ -117,8 +120,8 @@ class _Dressing:
             environ["wsgi.url_scheme"] = scheme
 
         def start(status: str, headers: list[tuple[str, str]], *rest: Any) -> Any:
-            has_policy = any(name == POLICY for name, _ in headers)
-            usual = self._headers if has_policy else self._with_policy
+            own = {name for name, _ in headers} & _MAY_BE_OWN
+            usual = [one for one in self._with_policy if one[0] not in own] if own else self._with_policy
             return start_response(status, [*headers, ("X-Request-Id", request_id), *usual], *rest)
 
         return self._app(environ, start)

@@ -36,8 +36,19 @@ def install(app: Flask) -> None:
 
 def respond(error: Exception) -> Response:
     """The problem document of any exception."""
+    response = problem(domain_error(error))
     if isinstance(error, HTTPException):
-        return _from_http(error)
+        for name, value in error.get_headers():
+            if name.lower() not in _OWN_HEADERS:
+                response.headers[name] = value
+    return response
+
+
+def domain_error(error: Exception) -> ConsentError:
+    """What may be said of any exception; what may not is in the log."""
+    if isinstance(error, HTTPException):
+        code = _BY_STATUS.get(error.code or 500)
+        return ConsentError(code or ("bad_request" if error.code and error.code < 500 else "internal"))
     domain = (error if isinstance(error, ConsentError) else translate(error)) or ConsentError("internal")
     if domain.status >= 500:
         # The text of a foreign exception may quote a row or a parameter: only its type and place are logged.
@@ -48,7 +59,7 @@ def respond(error: Exception) -> Response:
             domain = ConsentError("internal", "Tell us the request id, please.")
         else:
             log.warning("no answer can be had", extra=known)
-    return problem(domain)
+    return domain
 
 
 def problem(error: ConsentError) -> Response:
@@ -72,15 +83,4 @@ def problem(error: ConsentError) -> Response:
         response.headers["WWW-Authenticate"] = "Bearer"
     if request.method == "HEAD":
         response.set_data(b"")
-    return response
-
-
-def _from_http(error: HTTPException) -> Response:
-    code = _BY_STATUS.get(error.code or 500)
-    if code is None:
-        code = "bad_request" if error.code and error.code < 500 else "internal"
-    response = problem(ConsentError(code))
-    for name, value in error.get_headers():
-        if name.lower() not in _OWN_HEADERS:
-            response.headers[name] = value
     return response

@@ -27,11 +27,13 @@ from tests.support.contract import PROBLEM, Operation, document, follow, operati
 ROOT = Path(__file__).parents[2]
 NO_DATABASE = "postgresql://nobody@127.0.0.1:1/none"
 # The files that the page at /docs loads: they are no calls.
-UNDOCUMENTED_ENDPOINTS = {"docs.asset"}
+UNDOCUMENTED_ENDPOINTS = {"docs.asset", "pages.asset"}
 # Codes that no documented response gives: the router's, for methods that no path has; the command line's; the
-# web server's, for what is no request yet.
+# web server's, for what is no request yet; the pages'.
 CODES_WITHOUT_OPERATION = {
     "method_not_allowed",
+    "visit_ended",
+    "csrf_failed",
     "invalid_catalogue",
     "louder_catalogue",
     "request_timeout",
@@ -57,6 +59,8 @@ def routes(app: Flask) -> dict[tuple[str, str], str]:
         (method.lower(), re.sub(r"<(?:\w+:)?(\w+)>", r"{\1}", rule.rule)): rule.endpoint
         for rule in app.url_map.iter_rules()
         if rule.endpoint not in UNDOCUMENTED_ENDPOINTS
+        # Pages are for people: what they show is no promise to programs.
+        and not getattr(app.view_functions[rule.endpoint], "is_page", False)
         for method in (rule.methods or set()) - {"HEAD", "OPTIONS"}
     }
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 from uuid import UUID
 
+from flask import Flask
 from psycopg import sql
 from werkzeug.test import TestResponse
 
@@ -112,12 +113,18 @@ def bare(path: str) -> str:
     return path
 
 
+def is_of_pages(app: Flask, endpoint: str) -> bool:
+    """Whether a route is one of the pages, which have tests of their own."""
+    return endpoint == "pages.asset" or getattr(app.view_functions[endpoint], "is_page", False)
+
+
 def routes(api: Api) -> list[tuple[str, str, frozenset[str] | None]]:
-    """(method, path with parameters, roles that may call it; None: nothing was declared) of every route."""
+    """(method, path with parameters, roles that may call it; None: nothing was declared) of every route of the API."""
     return sorted(
         (
             (method, rule.rule, getattr(api.app.view_functions[rule.endpoint], "access", None))
             for rule in api.app.url_map.iter_rules()
+            if not is_of_pages(api.app, rule.endpoint)
             for method in (rule.methods or set()) - {"HEAD", "OPTIONS"}
         ),
         key=lambda route: route[:2],
