@@ -1,0 +1,146 @@
+"""A real browser on the real application: Debian's Chromium, the ways people look at a page, and axe."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from werkzeug.serving import WSGIRequestHandler, make_server
+
+from tests.support.api import Api
+from tests.support.cluster import free_port
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+NARROW, WIDE = 320, 1280
+# Source: axe-core, "API: tags". Those of WCAG 2.2 are off unless they are asked for.
+AXE_TAGS = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "EN-301-549", "best-practice"]
+SECONDS = 10
+
+
+@dataclass(frozen=True)
+class Look:
+    """A way to look at a page.
+
+    Args:
+        text_percent: size of text that the person has set in the browser.
+    """
+
+    name: str
+    width: int = WIDE
+    height: int = 900
+    locale: str = "en"
+    scripts: bool = True
+    dark: bool = False
+    text_percent: int = 100
+
+
+LOOKS = (
+    Look("wide"),
+    Look("narrow", NARROW, 640),
+    Look("no scripts", scripts=False),
+    Look("narrow, no scripts", NARROW, 640, scripts=False),
+    Look("dark", dark=True),
+    Look("narrow, dark", NARROW, 640, dark=True),
+    Look("large text", text_percent=200),
+    Look("narrow, large text", NARROW, 640, text_percent=200),
+    Look("Arabic", locale="ar"),
+    Look("narrow, Arabic, dark", NARROW, 640, locale="ar", dark=True),
+    Look("narrow, French, large text", NARROW, 640, locale="fr", text_percent=200),
+)
+
+
+class _Quiet(WSGIRequestHandler):
+    def log(self, type: str, message: str, *args: Any) -> None:
+        """Says nothing: tokens stand in addresses."""
+
+
+@contextlib.contextmanager
+def served(api: Api) -> Iterator[str]:
+    """The application of this process on a port of 127.0.0.1; its address."""
+    port = free_port()
+    server = make_server("127.0.0.1", port, api.app, threaded=True, request_handler=_Quiet)
+    thread = threading.Thread(target=server.serve_forever, name="site")
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+@contextlib.contextmanager
+def chromium() -> Iterator[Browser]:
+    """Debian's Chromium. A test that misses it is skipped."""
+    if CHROMIUM is None:
+        pytest.skip("no chromium here: apt-get install chromium")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"])
+        try:
+            yield browser
+        finally:
+            browser.close()
+
+
+@dataclass
+class Site:
+    """The served application, a browser, and people who look at it."""
+
+    api: Api
+    url: str
+    browser: Browser
+    _contexts: list[BrowserContext] = field(default_factory=list)
+
+    def person(self, look: Look = LOOKS[0]) -> Page:
+        """A new browser window, without cookies, that looks at the site in this way."""
+        context = self.browser.new_context(
+            base_url=self.url,
+            viewport={"width": look.width, "height": look.height},
+            locale=look.locale,
+            java_script_enabled=look.scripts,
+            color_scheme="dark" if look.dark else "light",
+        )
+        context.set_default_timeout(SECONDS * 1000)
+        self._contexts.append(context)
+        page = context.new_page()
+        if look.text_percent != 100:
+            enlarge(page, look.text_percent)
+        return page
+
+    def close(self) -> None:
+        """Closes what was opened for people."""
+        for context in self._contexts:
+            context.close()
+        self._contexts.clear()
+
+
+def enlarge(page: Page, percent: int) -> None:
+    """The text as large as a person who set it so in the browser has it; the window stays as it is."""
+    session = page.context.new_cdp_session(page)
+    session.send("Page.setFontSizes", {"fontSizes": {"standard": 16 * percent // 100, "fixed": 13 * percent // 100}})
+
+
+def axe(page: Page) -> list[str]:
+    """What axe finds wrong, in words, each with the first elements."""
+    found = Axe().run(page, options={"runOnly": {"type": "tag", "values": AXE_TAGS}})
+    return [
+        f"{one['id']}: {one['help']}: " + "; ".join(str(node["target"]) for node in one["nodes"][:5])
+        for one in found.response["violations"]
+    ]
+
+
+def overflows(page: Page) -> list[str]:
+    """The elements that stand out of the window to a side."""
+    answer: list[str] = page.evaluate(OVERFLOW)
+    return answer
+
+
+OVERFLOW = (Path(__file__).parent / "overflow.js").read_text(encoding="utf-8")
