@@ -84,9 +84,10 @@ DELETE FROM pause WHERE customer_id = %(customer_id)s::uuid AND channel = %(chan
 -- name: channel_known
 SELECT name FROM channel WHERE name = %(channel)s::text;
 
--- name: notice_known
--- The notice, when it has a text in this language.
-SELECT notice_id FROM notice
+-- name: notice_text
+-- What a notice says in this language; no row when it has no text in it. By primary key.
+SELECT text ->> %(locale)s::text AS text
+FROM notice
 WHERE notice_id = %(id)s::text AND version = %(version)s::text AND jsonb_exists(text, %(locale)s::text);
 
 -- name: contact_places

@@ -21,6 +21,7 @@ from consent_service.dials.model import (
     MOST_AHEAD,
     SECOND_HAND,
     Change,
+    Notice,
     Place,
     Wish,
     at_second_hand,
@@ -64,14 +65,15 @@ def turn(
     ]
     if louder and expected_version is not None and expected_version != store.version(conn, held.customer_id):
         raise ConsentError("stale_version", "The dials have changed meanwhile. Read them again.")
-    if louder and wish.notice is not None:
-        store.require_notice(conn, wish.notice)
+    notice = _as_shown(conn, wish.notice)
+    if louder and notice is not None and notice["text"] is None:
+        raise ConsentError("unknown_notice", "The catalogue has no such notice in this language.")
     for index, place in louder:
         check_louder(place, wish, actor.role, f"/changes/{index}")
     turned = [place for place in places if place.changes_at(said_at)]
     if not turned:
         return False
-    event = Event(held.customer_id, "dials.changed", actor, now, _details(turned, wish, said_at))
+    event = Event(held.customer_id, "dials.changed", actor, now, _details(turned, wish, said_at, notice))
     store.turn(
         conn,
         held.customer_id,
@@ -116,16 +118,24 @@ def _said_at(wish: Wish, now: datetime) -> datetime:
     return min(wish.occurred_at, now)
 
 
-def _details(turned: Sequence[Place], wish: Wish, said_at: datetime) -> dict[str, Any]:
+def _as_shown(conn: Connection, notice: Notice | None) -> dict[str, str | None] | None:
+    """The notice with its words, as history keeps it: whoever looks later need not look for the catalogue of then."""
+    if notice is None:
+        return None
+    text = store.notice_text(conn, notice)
+    return {"id": notice.id, "version": notice.version, "locale": notice.locale, "text": text}
+
+
+def _details(
+    turned: Sequence[Place], wish: Wish, said_at: datetime, notice: dict[str, str | None] | None
+) -> dict[str, Any]:
     return {
         "occurred_at": format_time(said_at),
         "source": wish.source,
         "before": [_shown(place, place.level, place.expires_at) for place in turned],
         "after": [_shown(place, place.change.level, place.ends(said_at)) for place in turned],
         "louder": any(place.louder for place in turned),
-        "notice": {"id": wish.notice.id, "version": wish.notice.version, "locale": wish.notice.locale}
-        if wish.notice
-        else None,
+        "notice": notice,
         "evidence": dict(wish.evidence) if wish.evidence else None,
     }
 

@@ -121,11 +121,11 @@ def require_channel(conn: Connection, channel: str) -> None:
         raise ConsentError("unknown_channel", "The catalogue has no such channel.")
 
 
-def require_notice(conn: Connection, notice: Notice) -> None:
-    """Raises: ConsentError unknown_notice."""
+def notice_text(conn: Connection, notice: Notice) -> str | None:
+    """What the notice says in its language, word for word; None when the catalogue never had it."""
     asked = {"id": notice.id, "version": notice.version, "locale": notice.locale}
-    if conn.run(SQL["notice_known"], asked).fetchone() is None:
-        raise ConsentError("unknown_notice", "The catalogue has no such notice in this language.")
+    row = conn.run(SQL["notice_text"], asked).fetchone()
+    return row["text"] if row else None
 
 
 def contact_places(conn: Connection) -> list[tuple[str, str]]:

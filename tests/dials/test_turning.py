@@ -46,7 +46,7 @@ def test_the_customer_turns_louder_with_a_notice(api: Api, ben: UUID) -> None:
     event = api.events(ben)[-1]
     assert event["type"] == "dials.changed"
     assert event["actor"] == {"role": "customer", "name": str(ben)}
-    assert event["notice"] == NOTICE
+    assert event["notice"] == {**NOTICE, "text": "We keep your choices and follow them."}
     assert event["before"][0]["level"] is None
     assert event["after"][0]["level"] == "weekly"
 
