@@ -20,6 +20,7 @@ from consent_service.permissions.reports import report_many
 from consent_service.web.auth import access, admit, identify, key_sent
 from consent_service.web.json import answer, read_object
 from consent_service.web.parts import parts
+from consent_service.web.rows import rows
 from consent_service.web.write import concerns, write
 
 blueprint = Blueprint("permissions", __name__)
@@ -72,7 +73,7 @@ def _asked_ahead() -> Question | ConsentError | None:
 def check_batch() -> Response:
     """The same for up to 10,000 contacts; rows do not see each other."""
     body = read_object()
-    questions = schemas.rows(body, "checks", schemas.question, also=["explain"])
+    questions = rows(body, "checks", schemas.question, also=["explain"])
     explain = schemas.truth(body, "explain")
     with parts().database.reading() as conn:
         decisions = service.decide_many(conn, parts().keyring, questions, scope=Scope.of(g.actor), explain=explain)
@@ -131,7 +132,7 @@ def contact(conn: Connection) -> Response:
 @write
 def reserve_batch(conn: Connection) -> Response:
     """Up to 10,000 permits; an earlier row's room is gone for a later one."""
-    return _many(conn, reserve_many, schemas.rows(read_object(), "permits", schemas.permit))
+    return _many(conn, reserve_many, rows(read_object(), "permits", schemas.permit))
 
 
 @blueprint.post("/v1/contacts/batch")
@@ -139,7 +140,7 @@ def reserve_batch(conn: Connection) -> Response:
 @write
 def contact_batch(conn: Connection) -> Response:
     """Up to 10,000 contacts; an earlier row's room is gone for a later one."""
-    return _many(conn, contact_many, schemas.rows(read_object(), "contacts", schemas.contact))
+    return _many(conn, contact_many, rows(read_object(), "contacts", schemas.contact))
 
 
 @blueprint.post("/v1/permits/use-batch")
@@ -163,8 +164,8 @@ def release_batch(conn: Connection) -> Response:
 @write
 def report(conn: Connection) -> Response:
     """Records contacts that were made already."""
-    rows = schemas.rows(read_object(), "contacts", schemas.report)
-    results = report_many(conn, parts().keyring, g.actor, rows)
+    reports = rows(read_object(), "contacts", schemas.report)
+    results = report_many(conn, parts().keyring, g.actor, reports)
     return answer({"results": [one.row() if isinstance(one, ConsentError) else one.shown() for one in results]})
 
 
@@ -183,7 +184,7 @@ def _one(outcomes: Sequence[Outcome | ConsentError]) -> Response:
 
 
 def _by_id(conn: Connection, many: Many) -> Response:
-    ids = schemas.rows(read_object(), "ids", schemas.permit_id)
+    ids = rows(read_object(), "ids", schemas.permit_id)
     # An id that is no string cannot be anybody's permit: its row gets the error, the others are worked on.
     outcomes = list(many(conn, parts().keyring, g.actor, [one if isinstance(one, str) else "" for one in ids]))
     for place, one in enumerate(ids):
@@ -192,8 +193,8 @@ def _by_id(conn: Connection, many: Many) -> Response:
     return _results(outcomes)
 
 
-def _many(conn: Connection, many: Many, rows: Sequence[Any]) -> Response:
-    return _results(many(conn, parts().keyring, g.actor, rows))
+def _many(conn: Connection, many: Many, asked: Sequence[Any]) -> Response:
+    return _results(many(conn, parts().keyring, g.actor, asked))
 
 
 def _results(outcomes: Sequence[Outcome | ConsentError]) -> Response:

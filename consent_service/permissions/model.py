@@ -16,7 +16,6 @@ from consent_service.errors import ConsentError
 from consent_service.history.model import Actor
 from consent_service.keys.model import ApiKey
 
-MOST_ROWS = 10_000
 SHORTEST_PERMIT_SECONDS, LONGEST_PERMIT_SECONDS, USUAL_PERMIT_SECONDS = 60, 604_800, 86_400
 REASONS = (
     "erased",
