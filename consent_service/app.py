@@ -15,6 +15,7 @@ from consent_service.gathering import Gathering
 from consent_service.history.api import blueprint as history
 from consent_service.keyring.service import Keyring
 from consent_service.keys.api import blueprint as keys
+from consent_service.links.api import blueprint as minting
 from consent_service.links.pages import blueprint as links
 from consent_service.permissions.api import blueprint as permissions
 from consent_service.permissions.checks import check_many
@@ -46,7 +47,7 @@ def create_app(settings: Settings, database_url: str) -> Flask:
     problems.install(app)
     session.install(app, settings)
     pages.install(app)
-    for part in (health, docs, catalogue, keys, customers, suppressions, dials, permissions, history):
+    for part in (health, docs, catalogue, keys, customers, suppressions, dials, permissions, history, minting):
         app.register_blueprint(part)
     for part in (pages.blueprint, links):
         app.register_blueprint(part)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import base64
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Literal
 from uuid import UUID
@@ -97,6 +97,20 @@ class LinkBox:
         )
 
 
-def path_of(link: Link, token: str) -> str:
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """A link that is to be minted: for whom, what for, and what the message is about that will carry it.
+
+    `channel` and `topic` are empty for nothing in particular, `locale` for the customer's own.
+    """
+
+    customer: str = field(repr=False)
+    purpose: Purpose = "preferences"
+    channel: str = ""
+    topic: str = ""
+    locale: str = ""
+
+
+def path_of(purpose: Purpose, token: str) -> str:
     """The path of a link: what follows CONSENT_PUBLIC_URL."""
-    return f"/{PATHS[link.purpose]}/{token}"
+    return f"/{PATHS[purpose]}/{token}"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from consent_service.database import Connection, load
@@ -17,7 +17,7 @@ SQL = load("consent_service.links", "links.sql")
 class Opened:
     """A link that was followed: the customer as they are now, and who minted it.
 
-    `is_fresh` says that it is young enough to open the desk; links that turn down work for ever.
+    `is_erased`: the customer had themselves erased, and nothing else is to be done.
     """
 
     link: Link
@@ -25,15 +25,21 @@ class Opened:
     locale: str | None
     time_zone: str
     key_name: str | None
-    is_fresh: bool
+    is_erased: bool
+    opened_at: datetime
+
+    def is_fresh(self, lasts: timedelta) -> bool:
+        """Whether the link is young enough to open the desk; links that turn down work for ever."""
+        return self.opened_at < self.link.minted_at + lasts
+
+    @property
+    def campaign(self) -> str | None:
+        """The name of the campaign key that minted the link; None: the desk did, or the service itself."""
+        return (self.key_name or "?") if self.link.by_campaign else None
 
 
-def open_link(conn: Connection, keyring: Keyring, purpose: Purpose, token: str, *, lasts: timedelta) -> Opened | None:
-    """What a token opens; None when it is not one of ours, is for another purpose, or its customer is gone.
-
-    Args:
-        lasts: for how long a link opens the desk.
-    """
+def open_link(conn: Connection, keyring: Keyring, purpose: Purpose, token: str) -> Opened | None:
+    """What a token opens; None when it is not one of ours, is for another purpose, or nobody is its customer."""
     link = box(conn, keyring).read(token, purpose)
     if link is None:
         return None
@@ -41,8 +47,7 @@ def open_link(conn: Connection, keyring: Keyring, purpose: Purpose, token: str, 
     row = conn.run(SQL["opening"], asked).fetchone()
     if row is None:
         return None
-    is_fresh = row["now"] < link.minted_at + lasts
-    return Opened(link, row["customer_id"], row["locale"], row["time_zone"], row["key_name"], is_fresh)
+    return Opened(link=link, **row)
 
 
 def box(conn: Connection, keyring: Keyring) -> LinkBox:

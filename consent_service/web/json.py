@@ -26,7 +26,7 @@ LONGEST_NUMBER = 400  # characters
 # Of a call that is about one thing. As JSON it may grow to thirty times its size, and it is parsed while others of
 # the process wait; only calls that take thousands of rows have CONSENT_MAX_BODY_BYTES.
 MOST_BYTES_OF_ONE = 2**20
-_MANY = ("batch", "reports")
+_MANY = ("batch", "reports", "links")
 _FORBIDDEN = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 _SURROGATE = re.compile("[\ud800-\udfff]")
 # A string, also one that never ends; possessive, so that no text makes it look twice.

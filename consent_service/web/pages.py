@@ -64,6 +64,21 @@ def page(view: View) -> View:
     return access()(run)  # type: ignore[return-value]
 
 
+def sent_by_programs(view: View) -> View:
+    """Marks a form that programs send by agreement, as mail programs do: no cookie, and so no token of a form of ours.
+
+    Whoever can send it may do what it does. Its errors are pages.
+    """
+
+    @functools.wraps(view)
+    def run(**arguments: Any) -> Any:
+        body_bytes()  # as slow as it comes, before anything is held
+        return view(**arguments)
+
+    run.is_page = True  # type: ignore[attr-defined]
+    return access()(run)  # type: ignore[return-value]
+
+
 def customer_page(view: View) -> View:
     """A page of a customer who came by a link: `g.visit` and `g.actor` are set; others are shown the way in."""
 

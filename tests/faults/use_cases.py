@@ -169,6 +169,7 @@ ROUTES: dict[str, Route] = {
 # Asked with a body, because references to people do not stand in a URL; they write nothing.
 READING_ROUTES = {
     "POST /v1/customers/lookup",
+    "POST /v1/links",
     "POST /v1/permissions/check",
     "POST /v1/permissions/check-batch",
 }

@@ -36,7 +36,7 @@ def link_to(
     link = Link(purpose, customer, minted_at or datetime.now(UTC), minted_by, by_campaign, locale, *place)
     parts = api.app.extensions["consent_service"]
     with parts.database.reading() as conn:
-        return path_of(link, box(conn, parts.keyring).write(link))
+        return path_of(purpose, box(conn, parts.keyring).write(link))
 
 
 def post(client: FlaskClient, page: TestResponse, path: str, fields: Mapping[str, str | list[str]]) -> TestResponse:

@@ -60,6 +60,7 @@ MAY_CALL = {
     ("DELETE", "/v1/suppressions/<suppression_id>"): DESK,
     ("POST", "/v1/permissions/check"): ANY,
     ("POST", "/v1/permissions/check-batch"): ANY,
+    ("POST", "/v1/links"): {"campaign", "desk", "admin"},
     ("POST", "/v1/permits"): CAMPAIGN,
     ("GET", "/v1/permits/<permit_id>"): CAMPAIGN,
     ("POST", "/v1/permits/<permit_id>/use"): CAMPAIGN,

@@ -45,6 +45,7 @@ class Route:
 ROUTES = [
     Route("POST", CHECK, "campaign", ASKED),
     Route("POST", "/v1/permissions/check-batch", "desk", {"checks": [ASKED]}),
+    Route("POST", "/v1/links", "campaign", {"links": [ASKED]}),
     Route("POST", "/v1/permits", "campaign", ASKED),
     Route("POST", "/v1/permits/batch", "campaign", {"permits": [ASKED]}),
     Route("POST", "/v1/permits/use-batch", "campaign", {"ids": ["A" * 43]}),
@@ -236,6 +237,7 @@ def test_an_unknown_field_on_a_row_is_that_rows_error(shared: Api, ben: UUID) ->
     before = footprint(shared)
     for path, name in (
         ("/v1/permissions/check-batch", "checks"),
+        ("/v1/links", "links"),
         ("/v1/permits/batch", "permits"),
         ("/v1/contacts/batch", "contacts"),
         ("/v1/contacts/reports", "contacts"),
@@ -363,6 +365,7 @@ def test_501_changes_are_too_many_whatever_they_are(shared: Api, ben: UUID) -> N
     ("path", "name"),
     [
         ("/v1/permissions/check-batch", "checks"),
+        ("/v1/links", "links"),
         ("/v1/permits/batch", "permits"),
         ("/v1/permits/use-batch", "ids"),
         ("/v1/permits/release-batch", "ids"),
