@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from typing import Any
 from uuid import UUID
 
 import pytest
@@ -60,7 +61,32 @@ def test_a_pause_is_replaced_and_ended(api: Api, ben: UUID) -> None:
     assert api.check(BEN, "email", "offers")["allowed"] is True
 
 
-@pytest.mark.parametrize("days", [-1, 0, 3700])
+def test_the_history_of_a_pause_says_until_when_and_on_whose_word(api: Api, ben: UUID) -> None:
+    first, second = until(10), until(20)
+    versions = [pause(api, ben, until=end, channel="sms")["version"] for end in (first, second, second)]
+    assert versions == [2, 3, 3]
+    own = api.post(f"/v1/customers/{ben}/tokens", role="desk").json["token"]
+    ended = api.call("DELETE", f"/v1/customers/{ben}/pause?channel=sms", key=own)
+    assert (ended.json["version"], ended.json["pauses"]) == (4, [])
+    events = [event for event in api.events(ben) if event["type"].startswith("pause")]
+    assert [(event["source"], event["actor"]["role"]) for event in events] == [
+        ("api", "desk"), ("api", "desk"), ("web", "customer"),
+    ]  # fmt: skip
+
+    def shown(event: dict[str, Any], when: str) -> tuple[str, datetime] | None:
+        found = event[when]
+        return (found["channel"], datetime.fromisoformat(found["until"])) if found else None
+
+    ends = [None, ("sms", datetime.fromisoformat(first)), ("sms", datetime.fromisoformat(second)), None]
+    assert [shown(event, "before") for event in events] == ends[:3]
+    assert [shown(event, "after") for event in events] == ends[1:]
+
+
+def test_a_pause_lasts_ten_years_and_no_day_more(api: Api, ben: UUID) -> None:
+    assert pause(api, ben, until=until(3652.9))["pauses"]
+
+
+@pytest.mark.parametrize("days", [-1, 0, 3653.5])
 def test_a_pause_ends_later_than_now_and_within_ten_years(api: Api, ben: UUID, days: float) -> None:
     answer = api.call("PUT", f"/v1/customers/{ben}/pause", {"until": until(days)}, role="desk")
     assert (answer.status_code, answer.json["code"]) == (422, "invalid_timestamp")

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import pytest
 from werkzeug.test import TestResponse
 
-from tests.support.api import CATALOGUE, EVIDENCE, NOTICE, Api
+from consent_service.catalogue.store import CATALOGUE_LOCK
+from consent_service.dials import service
+from consent_service.dials.model import SOURCES, Change, Wish
+from consent_service.errors import ConsentError
+from tests.support.api import CATALOGUE, EVIDENCE, NOTICE, SYSTEM, Api
+from tests.support.contract import document
 
 
 @pytest.fixture
@@ -173,6 +178,107 @@ def test_second_hand_wishes_bring_a_date_and_evidence(api: Api, ben: UUID, sourc
     assert louder("daily", occurred_at=days_ago(10), evidence=EVIDENCE).json["code"] == "superseded"
     assert louder("daily", evidence=EVIDENCE).json["code"] == "occurred_at_required"
     assert louder("silent").status_code == 200
+
+
+def test_an_act_may_be_a_minute_ahead_and_is_stored_as_now(api: Api, ben: UUID) -> None:
+    ahead = turn(api, ben, "weekly", place=("*", "*"), occurred_at=days_ago(-59 / 86_400))
+    assert ahead.status_code == 200
+    assert datetime.fromisoformat(ahead.json["dials"][0]["set_at"]) <= datetime.now(UTC)
+    for _ in range(20):
+        began = datetime.now(UTC)
+        further = turn(api, ben, "silent", occurred_at=(began + timedelta(seconds=60.9)).isoformat())
+        if datetime.now(UTC) - began < timedelta(seconds=0.8):
+            break
+    assert (further.status_code, further.json["code"]) == (422, "invalid_timestamp")
+
+
+def test_the_history_says_what_was_before_and_after_and_on_whose_word(api: Api, ben: UUID) -> None:
+    api.turn(ben, ("email", "offers/garden", "weekly"))
+    said = days_ago(0)
+    louder = ("email", "offers/garden", "daily"), ("*", "*", "busy")
+    dials = api.turn(ben, *louder, occurred_at=said).json["dials"]
+    [ends] = [one["expires_at"] for one in dials if one["topic"] == "offers/garden"]
+    first, second = api.events(ben)[-2:]
+    assert (first["details"], second["details"]) == ({"louder": True}, {"louder": True})
+    assert (second["source"], second["evidence"], second["notice"]) == ("phone", EVIDENCE, NOTICE)
+    assert datetime.fromisoformat(second["occurred_at"]) == datetime.fromisoformat(said)
+    assert second["before"] == [
+        first["after"][0],
+        {"channel": "*", "topic": "*", "level": None, "expires_at": None},
+    ]
+    assert first["before"][0] == {"channel": "email", "topic": "offers/garden", "level": None, "expires_at": None}
+    assert second["after"] == [
+        {"channel": "email", "topic": "offers/garden", "level": "daily", "expires_at": ends},
+        {"channel": "*", "topic": "*", "level": "busy", "expires_at": None},
+    ]
+    turn(api, ben, "silent")
+    turn(api, ben, "silent", place=("email", "offers/garden"))
+    quieter = api.events(ben)[-1]
+    assert (quieter["details"], quieter["notice"], quieter["evidence"]) == ({"louder": False}, None, None)
+
+
+def test_a_place_that_stands_twice_in_a_change_is_refused_with_its_index(api: Api, ben: UUID) -> None:
+    answer = api.turn(ben, ("email", "offers", "silent"), ("sms", "offers", "silent"), ("email", "offers", "weekly"))
+    assert (answer.status_code, answer.json["code"]) == (422, "duplicate_place")
+    [error] = answer.json["errors"]
+    assert (error["pointer"], error["code"]) == ("/changes/2", "duplicate_place")
+    assert answer.json["detail"] == f"/changes/2: {error['detail']}"
+
+
+def test_five_hundred_places_are_one_change_and_one_more_is_refused(api: Api, ben: UUID) -> None:
+    change = {"channel": "email", "topic": "offers", "level": "silent"}
+    for many, code in ((500, "duplicate_place"), (501, "too_many_items")):
+        body = {"changes": [change] * many, "source": "web"}
+        assert api.call("PATCH", f"/v1/customers/{ben}/dials", body, role="desk").json["code"] == code
+
+
+@pytest.mark.parametrize("source", SOURCES)
+def test_a_wish_is_quieter_wherever_it_came_from(api: Api, ben: UUID, source: str) -> None:
+    answer = turn(api, ben, "rarely", place=("*", "*"), source=source)
+    assert answer.status_code == 200
+    assert answer.json["dials"][0]["source"] == source
+
+
+def test_the_sources_are_those_that_the_interface_names() -> None:
+    assert document()["components"]["schemas"]["Source"]["enum"] == list(SOURCES)
+
+
+def test_what_is_retired_is_turned_down_and_not_up(api: Api, ben: UUID) -> None:
+    api.turn(ben, ("email", "offers/wine", "weekly"), ("chat", "*", "weekly"))
+    topics = {name: topic for name, topic in CATALOGUE["topics"].items() if name != "offers/wine"}
+    channels = {name: channel for name, channel in CATALOGUE["channels"].items() if name != "chat"}
+    api.apply({**CATALOGUE, "topics": topics, "channels": channels})
+    for place, code in ((("email", "offers/wine"), "topic_retired"), (("chat", "*"), "channel_retired")):
+        louder = turn(api, ben, "daily", place=place, notice=NOTICE, evidence=EVIDENCE)
+        assert (louder.status_code, louder.json["code"]) == (422, code)
+        assert turn(api, ben, "rarely", place=place).status_code == 200
+
+
+@pytest.mark.parametrize("act", ["turn", "pause", "end_pause"])
+def test_who_was_erased_meanwhile_has_no_dials_to_turn(api: Api, act: str) -> None:
+    acts: dict[str, tuple[Any, ...]] = {
+        "turn": (Wish((Change("email", "offers", "silent"),), "web"),),
+        "pause": ("*", datetime.now(UTC) + timedelta(days=1)),
+        "end_pause": ("*",),
+    }
+    with pytest.raises(ConsentError) as refused, api.database.transaction() as conn:
+        getattr(service, act)(conn, api.keyring, SYSTEM, uuid4(), *acts[act])
+    assert refused.value.code == "unknown_customer"
+
+
+def test_no_catalogue_comes_between_reading_a_place_and_turning_it(api: Api, ben: UUID) -> None:
+    wish = Wish((Change("email", "offers", "silent"),), "web")
+    with api.database.transaction() as conn:
+        service.turn(conn, api.keyring, SYSTEM, ben, wish)
+        assert not catalogue_may_come(api)
+    assert catalogue_may_come(api)
+
+
+def catalogue_may_come(api: Api) -> bool:
+    """Whether a catalogue could be applied now, without waiting."""
+    with api.made.owner() as conn:
+        row = conn.execute("SELECT pg_try_advisory_xact_lock(%s)", [CATALOGUE_LOCK]).fetchone()
+    return row == (True,)
 
 
 def test_an_act_of_the_future_is_refused(api: Api, ben: UUID) -> None:
