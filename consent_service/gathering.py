@@ -1,8 +1,10 @@
 """Single questions that come at the same moment are answered together, as one batch.
 
-Whoever comes while nobody works begins at once, alone. Whoever comes while others are answered waits for the next
-turn, and is then answered with all who wait by then: the busier, the larger the batches, and the cheaper each
-question. No question is answered by work that began before it was asked, so that what was committed before it counts.
+Whoever comes while nobody works begins at once. Whoever comes while others are answered waits for the next turn, and
+is then answered with all who wait by then: the busier, the larger the batches, and the cheaper each question. Those
+who asked together tend to come again together: so a turn begins when as many are there as had asked by the end of the
+last one, or a millisecond later. Who asks alone waits for nobody.
+No question is answered by work that began before it was asked, so that what was committed before it counts.
 Knows no noun of the domain.
 """
 
@@ -19,6 +21,7 @@ Item = TypeVar("Item")
 Answer = TypeVar("Answer")
 
 MOST = 200  # of one batch
+COMPANY_SECONDS = 0.001  # that a turn waits for those who may come again
 
 
 class Gathering(Generic[Item, Answer]):
@@ -36,6 +39,9 @@ class Gathering(Generic[Item, Answer]):
         self._lock = threading.Lock()
         self._waiting: deque[_Waiting[Item, Answer]] = deque()
         self._busy = False
+        self._company = 1  # how many asked by the end of the last turn
+        self._missing = 0  # of them, while a turn waits for them
+        self._complete = threading.Event()
 
     def ask(self, item: Item) -> Answer:
         """The answer to one item.
@@ -48,6 +54,9 @@ class Gathering(Generic[Item, Answer]):
             self._waiting.append(one)
             one.leads = not self._busy
             self._busy = True
+            if self._missing == 1:
+                self._complete.set()
+            self._missing -= self._missing > 0
         if not one.leads:
             self._await_turn(one)
         if one.leads:
@@ -67,18 +76,28 @@ class Gathering(Generic[Item, Answer]):
 
     def _lead(self) -> None:
         """Answers those who wait, and hands on to whoever came meanwhile."""
+        self._await_company()
         with self._lock:
             batch = [self._waiting.popleft() for _ in range(min(MOST, len(self._waiting)))]
         try:
             self._answer(batch)
         finally:
             with self._lock:
+                self._company = min(MOST, len(batch) + len(self._waiting))
                 if self._waiting:
                     following = self._waiting[0]
                     following.leads = True
                     following.turn.release()
                 else:
                     self._busy = False
+
+    def _await_company(self) -> None:
+        with self._lock:
+            self._complete.clear()
+            self._missing = max(0, self._company - len(self._waiting))
+            alone = not self._missing
+        if not alone:
+            self._complete.wait(COMPANY_SECONDS)
 
     def _answer(self, batch: Sequence[_Waiting[Item, Answer]]) -> None:
         try:

@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from consent_service import gathering as module
 from consent_service.errors import ConsentError, Unavailable
 from consent_service.gathering import Gathering
 
@@ -58,6 +59,23 @@ def test_those_who_come_while_others_are_answered_are_answered_together() -> Non
     assert ask_while_busy(work, gathering, range(2, 10)) == [2 * item for item in range(2, 10)]
     assert [len(batch) for batch in work.batches] == [1, 8]
     assert gathering.ask(21) == 42
+
+
+def test_those_who_were_answered_together_are_waited_for_and_who_asks_alone_waits_for_nobody(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    work = Work()
+    gathering = Gathering(work, lambda: SECONDS)
+    ask_while_busy(work, gathering, range(2, 10))
+    monkeypatch.setattr(module, "COMPANY_SECONDS", 2 * SECONDS)
+    with ThreadPoolExecutor(8) as pool:
+        again = [pool.submit(gathering.ask, item) for item in range(8)]
+        assert [one.result(SECONDS) for one in again] == [2 * item for item in range(8)]
+        assert [len(batch) for batch in work.batches] == [1, 8, 8]
+        monkeypatch.setattr(module, "COMPANY_SECONDS", 0.01)
+        assert gathering.ask(21) == 42  # the others do not come: once more nobody is waited for
+        monkeypatch.setattr(module, "COMPANY_SECONDS", 2 * SECONDS)
+        assert pool.submit(gathering.ask, 22).result(SECONDS) == 44
 
 
 def test_a_question_that_breaks_the_work_breaks_it_for_itself_alone() -> None:
