@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 from uuid import UUID
 
-from flask import Blueprint, Response, g, request
+from flask import Blueprint, Response, g
 
 from consent_service.database import Connection
 from consent_service.errors import ConsentError
@@ -18,6 +18,7 @@ from consent_service.permissions.model import Decision, Outcome, Question, Scope
 from consent_service.permissions.permits import release_many, reserve_many, show, use_many
 from consent_service.permissions.reports import report_many
 from consent_service.web.auth import access, admit, identify, key_sent
+from consent_service.web.current import this_request
 from consent_service.web.json import answer, read_object
 from consent_service.web.parts import parts
 from consent_service.web.rows import rows
@@ -60,7 +61,7 @@ def _check_alone(question: Question | ConsentError | None) -> Decision | Consent
 
 def _asked_ahead() -> Question | ConsentError | None:
     """What is asked, or what is wrong with it, which nobody is told who has no key; None: too long to be read first."""
-    if not 0 < (request.content_length or 0) <= LONGEST_READ_AHEAD:
+    if not 0 < (this_request().content_length or 0) <= LONGEST_READ_AHEAD:
         return None
     try:
         return schemas.question(read_object())

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 from uuid import UUID
 
-from flask import Flask, Response, current_app, g, request
+from flask import Flask, Response, current_app, g
 
 from consent_service.database import Connection
 from consent_service.errors import ConsentError
@@ -18,6 +18,7 @@ from consent_service.history.model import Actor
 from consent_service.keyring.service import Keyring
 from consent_service.keys import service as keys
 from consent_service.keys.model import KEY_PREFIX, TOKEN_PREFIX, ApiKey, includes
+from consent_service.web.current import kept, this_request
 from consent_service.web.frame import client_address
 from consent_service.web.parts import parts
 
@@ -47,12 +48,13 @@ def install(app: Flask) -> None:
 
 
 def _authenticate() -> None:
-    if request.url_rule is None:
+    rule = this_request().url_rule
+    if rule is None:
         return  # the router's own 404 or 405 follows
-    view = current_app.view_functions[request.url_rule.endpoint]
+    view = current_app.view_functions[rule.endpoint]
     allowed: frozenset[str] | None = getattr(view, "access", None)
     if allowed is None:
-        if request.endpoint == "static":
+        if rule.endpoint == "static":
             return
         raise ConsentError("role_not_allowed", "This address is open to nobody.")
     if not allowed or getattr(view, "identifies", False):
@@ -90,7 +92,7 @@ def key_sent() -> str | None:
 
 
 def _credential() -> str:
-    scheme, _, credential = request.headers.get("Authorization", "").partition(" ")
+    scheme, _, credential = this_request().environ.get("HTTP_AUTHORIZATION", "").partition(" ")
     credential = credential.strip(" ")
     sound = scheme.lower() == "bearer" and len(credential) <= LONGEST_CREDENTIAL and credential.isascii()
     return credential if sound else ""
@@ -129,10 +131,11 @@ def _key_holder(conn: Connection, key: ApiKey, allowed: frozenset[str]) -> Actor
 
 
 def _role_holder(key: ApiKey, allowed: frozenset[str]) -> Actor:
-    g.api_key = key
+    known = kept()
+    known.api_key = key
     if not includes(key.role, allowed):
         raise ConsentError("role_not_allowed", f"The role {key.role} may not do this.")
-    return Actor(key.role, key.name, g.request_id, key.topics)
+    return Actor(key.role, key.name, known.request_id, key.topics)
 
 
 def _count_failure(conn: Connection, keyring: Keyring) -> None:
@@ -145,8 +148,9 @@ def _count_failure(conn: Connection, keyring: Keyring) -> None:
 
 
 def _tell_limits(response: Response) -> Response:
-    if "limit" in g:
-        quota, left, resets_in_seconds = g.limit
+    limit = kept().get("limit")
+    if limit is not None:
+        quota, left, resets_in_seconds = limit
         response.headers["RateLimit-Policy"] = f'"minute";q={quota};w=60'
         response.headers["RateLimit"] = f'"minute";r={left};t={resets_in_seconds}'
     return response

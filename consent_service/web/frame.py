@@ -13,12 +13,13 @@ from time import perf_counter
 from typing import Any
 
 import orjson
-from flask import Flask, Request, Response, g, request
+from flask import Flask, Response
 from uuid_utils import uuid4
 
 from consent_service import logs
 from consent_service.proxies import Proxies
 from consent_service.settings import Settings
+from consent_service.web.current import kept, this_request
 from consent_service.web.parts import parts
 
 # A UUID or 32 hexadecimal digits: what programs make. A word that somebody chose could name a person, and the
@@ -58,8 +59,9 @@ def client_address() -> str:
 
     Behind a proxy that is not in CONSENT_TRUSTED_PROXIES it is the proxy's.
     """
-    peer = request.environ.get("REMOTE_ADDR") or ""
-    return parts().settings.trusted_proxies.client(peer, request.environ.get("HTTP_X_FORWARDED_FOR"))
+    environ = this_request().environ
+    peer = environ.get("REMOTE_ADDR") or ""
+    return parts().settings.trusted_proxies.client(peer, environ.get("HTTP_X_FORWARDED_FOR"))
 
 
 def headers_of(settings: Settings) -> list[tuple[str, str]]:
@@ -68,13 +70,11 @@ def headers_of(settings: Settings) -> list[tuple[str, str]]:
 
 
 def _begin() -> None:
-    g.request_id = request.environ[_ID]
+    kept().request_id = this_request().environ[_ID]
 
 
 def _end(response: Response) -> Response:
-    # The objects behind the proxies: each look through one costs as much as the rest of a line.
-    asked: Request = request._get_current_object()  # type: ignore[attr-defined]
-    known = g._get_current_object()
+    asked, known = this_request(), kept()
     rule, key, actor = asked.url_rule, known.get("api_key"), known.get("actor")
     method, status = asked.method, response.status_code
     logs.write(

@@ -13,11 +13,12 @@ from collections.abc import Mapping
 from typing import Any, NoReturn
 
 import orjson
-from flask import Response, current_app, request
+from flask import Request, Response, current_app
 from gunicorn.http.errors import ParseException
 from werkzeug.exceptions import ClientDisconnected, RequestEntityTooLarge
 
 from consent_service.errors import ConsentError
+from consent_service.web.current import this_request
 from consent_service.web.patience import body_arrived
 
 MOST_DEPTH = 32
@@ -40,9 +41,10 @@ def read_object() -> dict[str, Any]:
     Raises:
         ConsentError: 400, 413 or 415 as errors.py names them.
     """
-    if request.mimetype != "application/json":
+    asked = this_request()
+    if asked.mimetype != "application/json":
         raise ConsentError("unsupported_media_type", "Send the body with Content-Type: application/json.")
-    if request.headers.get("Content-Encoding", "identity").lower() != "identity":
+    if asked.environ.get("HTTP_CONTENT_ENCODING", "identity").lower() != "identity":
         raise ConsentError("unsupported_media_type", "Send the body without Content-Encoding.")
     value = parse(body_bytes())
     if not isinstance(value, dict):
@@ -56,12 +58,13 @@ def body_bytes() -> bytes:
     Raises:
         ConsentError: body_too_large, or bad_request when the client broke off.
     """
-    limit = _limit()
-    length = request.content_length
+    asked = this_request()
+    limit = _limit(asked)
+    length = asked.content_length
     # A body in chunks would be cut at the limit in silence: one byte more tells that there is more.
-    request.max_content_length = limit if length is not None else limit + 1
+    asked.max_content_length = limit if length is not None else limit + 1
     try:
-        body = request.get_data(cache=True)
+        body = asked.get_data(cache=True)
         if len(body) > limit:
             raise RequestEntityTooLarge
         if length is not None and len(body) < length:
@@ -74,9 +77,9 @@ def body_bytes() -> bytes:
         raise ConsentError("bad_request", "The body ended early, or its chunks are broken.") from error
 
 
-def _limit() -> int:
+def _limit(asked: Request) -> int:
     limit: int = current_app.config["MAX_CONTENT_LENGTH"]
-    takes_many = request.url_rule is not None and request.url_rule.rule.endswith(_MANY)
+    takes_many = asked.url_rule is not None and asked.url_rule.rule.endswith(_MANY)
     return limit if takes_many else min(limit, MOST_BYTES_OF_ONE)
 
 
@@ -158,7 +161,8 @@ def _check_strings(value: Any) -> None:
 
 def answer(body: Mapping[str, Any], status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
     """A JSON response that no cache keeps."""
-    response = Response(orjson.dumps(body), status, mimetype="application/json")
-    response.headers["Cache-Control"] = "no-store"
-    response.headers.update(headers or {})
+    usual = [("Content-Type", "application/json"), ("Cache-Control", "no-store")]
+    response = Response(orjson.dumps(body), status, usual)
+    if headers:
+        response.headers.update(headers)
     return response

@@ -9,25 +9,26 @@ from __future__ import annotations
 
 import time
 
-from flask import g, has_app_context
+from flask import has_app_context
+
+from consent_service.web.current import kept
 
 BYTES_A_SECOND = 32 * 1024
 
 
 def begin(seconds: float, body_bytes: int = 0) -> None:
     """The limit of this request runs from now: at its start, and again when its body is here."""
-    g.patience_seconds = seconds
-    g.until = time.monotonic() + seconds + body_bytes / BYTES_A_SECOND
+    known = kept()
+    known.patience_seconds = seconds
+    known.until = time.monotonic() + seconds + body_bytes / BYTES_A_SECOND
 
 
 def body_arrived(body_bytes: int) -> None:
     """The sender's slowness is over; the rest is ours."""
-    begin(g.patience_seconds, body_bytes)
+    begin(kept().patience_seconds, body_bytes)
 
 
 def seconds_left(usual: float) -> float:
     """What is left for this request; `usual` outside of one. Not below 0."""
-    if not has_app_context() or "until" not in g:
-        return usual
-    left: float = g.until - time.monotonic()
-    return max(0.0, left)
+    until: float | None = kept().get("until") if has_app_context() else None
+    return max(0.0, until - time.monotonic()) if until is not None else usual
