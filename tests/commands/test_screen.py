@@ -7,6 +7,7 @@ import io
 from collections.abc import Callable
 from pathlib import Path
 
+from consent_service.permissions import screening
 from tests.commands.conftest import Command, rows
 from tests.support.api import Api
 
@@ -164,3 +165,13 @@ def test_no_permit_is_reserved_when_the_answer_cannot_be_written(
     assert len(done.err.splitlines()) == 1
     with api.made.owner() as conn:
         assert conn.execute("SELECT count(*) FROM permit").fetchone() == (0,)
+
+
+def test_every_batch_of_a_screening_is_answered_as_of_its_beginning(api: Api) -> None:
+    cast(api)
+    names = ["email:ben@example.com", "email:cy@example.com", "email:dee@example.com"]
+    question = screening.Question("email", "offers/wine", None)
+    with api.database.snapshot() as conn:
+        began = screening.begin(conn, question)
+        batches = [screening.answer(conn, api.keyring, question, [name], began) for name in names]
+    assert [answer.decided_at for batch in batches for answer in batch] == [began] * 3

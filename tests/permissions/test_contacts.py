@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import pytest
 
+from consent_service.errors import ConsentError
+from consent_service.history.model import Actor
+from consent_service.permissions import reports
+from consent_service.permissions.model import Report
 from tests.support.api import Api
 
 BEN = "email:ben@example.com"
@@ -37,6 +41,8 @@ def test_a_contact_is_asked_and_recorded_in_one_step(api: Api, ben: UUID) -> Non
     made = api.post("/v1/contacts", {**ASK, "campaign": "autumn"})
     assert made.status_code == 201
     assert made.json["contacted_at"] == made.json["decided_at"]
+    with api.database.reading() as conn:
+        assert conn.execute("SELECT permitted FROM contact").fetchall() == [{"permitted": True}]
     refused = api.post("/v1/contacts", ASK)
     assert (refused.status_code, refused.json["decision"]["reason"]) == (409, "volume_reached")
     next_at = datetime.fromisoformat(refused.json["decision"]["next_allowed_at"])
@@ -157,3 +163,78 @@ def test_reports_of_topics_outside_the_key_are_errors_on_their_row(api: Api, ben
     rows = report(api, {"topic": "events"}, {"topic": "offers/wine"}, key=wine)
     assert rows[0]["error"]["code"] == "topic_not_allowed"
     assert "error" not in rows[1]
+
+
+def test_the_history_of_a_report_says_what_was_sent_and_how_it_was_judged(api: Api, ben: UUID) -> None:
+    [row] = report(api, {"campaign": "autumn", "contacted_at": ago(days=3), "external_id": "e-17"})
+    event = api.events(ben)[-1]
+    details = event["details"]
+    decision = details.pop("decision")
+    assert (event["type"], event["source"]) == ("contact.reported", "api")
+    assert event["occurred_at"] == details["contacted_at"] < event["recorded_at"]
+    assert (decision["reason"], decision["decided_at"]) == ("allowed", event["recorded_at"])
+    assert details == {
+        "channel": "email",
+        "topic": "offers",
+        "campaign": "autumn",
+        "contact_id": row["id"],
+        "contacted_at": details["contacted_at"],
+        "external_id": "e-17",
+        "permitted": True,
+        "reason": "allowed",
+    }
+
+
+def test_reports_of_the_same_instant_are_judged_in_their_order(api: Api, ben: UUID) -> None:
+    at = ago(days=2)
+    rows = report(api, {"contacted_at": at}, {"contacted_at": at}, {"contacted_at": at})
+    assert [row["permitted"] for row in rows] == [True, False, False]
+
+
+def test_a_report_is_at_most_a_minute_ahead(api: Api, ben: UUID) -> None:
+    actor = Actor("campaign", "campaign key", topics=("*",))
+    now = datetime.now(UTC)
+    edge = now + reports.MOST_AHEAD
+    sent = [Report(BEN, "email", "offers", at, str(at)) for at in (edge, edge + timedelta(microseconds=1))]
+    with api.database.transaction() as conn:
+        last, late = reports.report_many(conn, api.keyring, actor, sent, now=now)
+    assert edge == now + timedelta(seconds=60)
+    assert isinstance(last, reports.Reported)
+    assert last.new
+    assert isinstance(late, ConsentError)
+    assert late.code == "invalid_timestamp"
+
+
+def test_an_id_that_nobody_has_makes_no_customer(api: Api) -> None:
+    [row] = report(api, {"customer": f"id:{uuid4()}"})
+    assert row["error"]["code"] == "unknown_customer"
+    with api.database.reading() as conn:
+        assert conn.execute("SELECT count(*) AS n FROM customer").fetchone() == {"n": 0}
+
+
+def test_new_people_of_one_batch_are_each_made_once_and_their_first_row_is_new(api: Api, ben: UUID) -> None:
+    ada, cy = "email:ada@example.com", "email:cy@example.com"
+    names = [ada, cy, BEN, ada, cy]
+    rows = report(api, *({"customer": one, "contacted_at": ago(days=9 - n)} for n, one in enumerate(names)))
+    assert [row["reason"] for row in rows] == ["unknown_customer", "unknown_customer", "allowed", *["no_consent"] * 2]
+    for name in (ada, cy):
+        found = api.post("/v1/customers/lookup", {"customer": name}, role="desk").json["id"]
+        made, *others = api.events(found)
+        assert (made["type"], made["source"]) == ("customer.created", "api")
+        assert [one["type"] for one in others] == ["contact.reported"] * 2
+
+
+def test_a_total_a_day_is_kept_of_contacts_to_the_erased(api: Api, ben: UUID) -> None:
+    api.post(f"/v1/customers/{ben}/erase", role="desk")
+    days = [ago(days=2), ago(days=1), ago(days=2)]
+    rows = report(api, *({"contacted_at": at} for at in days))
+    assert [(row["id"], row["permitted"]) for row in rows] == [(None, False)] * 3
+    with api.database.reading() as conn:
+        found = conn.execute("SELECT contacts FROM erased_contact_total ORDER BY day").fetchall()
+    assert [row["contacts"] for row in found] == [2, 1]
+
+
+def test_a_report_of_essential_contacts_takes_no_room(api: Api, ben: UUID) -> None:
+    api.turn(ben, ("email", "*", "weekly"))
+    assert report(api, {"topic": "orders"})[0]["reason"] == "essential"
+    assert api.check(BEN, "email", "offers")["remaining"] == 1

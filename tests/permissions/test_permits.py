@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -10,6 +11,7 @@ import psycopg
 import pytest
 from werkzeug.test import TestResponse
 
+from consent_service.permissions import store
 from tests.support.api import Api
 
 BEN = "email:ben@example.com"
@@ -95,6 +97,7 @@ def test_a_permit_for_later_takes_room_now_and_cannot_be_used_before(api: Api, b
     assert datetime.fromisoformat(permit.json["expires_at"]) == at + timedelta(seconds=60)
     early = use(api, permit.json["id"])
     assert (early.status_code, early.json["code"]) == (409, "permit_not_yet")
+    assert early.json["valid_from"] == permit.json["valid_from"]
     assert reserve(api).json["decision"]["reason"] == "volume_reached"
     age(api, "UPDATE permit SET valid_from = clock_timestamp()")
     assert use(api, permit.json["id"]).status_code == 201
@@ -147,6 +150,7 @@ def test_permits_belong_to_the_keys_name(api: Api, ben: UUID) -> None:
 @pytest.mark.parametrize("permit", ["x", "A" * 43, "%00", "A" * 500])
 def test_an_id_that_nobody_has_is_404(api: Api, permit: str) -> None:
     assert use(api, permit).status_code == 404
+    assert api.call("GET", f"/v1/permits/{permit}").json["code"] == "not_found"
     assert api.call("DELETE", f"/v1/permits/{permit}").json["code"] == "not_found"
 
 
@@ -203,3 +207,174 @@ def test_an_essential_permit_takes_no_room(api: Api, ben: UUID) -> None:
     assert essential.json["reason"] == "essential"
     assert use(api, essential.json["id"]).status_code == 201
     assert reserve(api).status_code == 201
+
+
+DECISION = ("allowed", "reason", "level", "remaining", "next_allowed_at", "dialogue_id", "customer_id", "decided_at",
+            "governed_by")  # fmt: skip
+
+
+def decision_of(answer: TestResponse) -> dict[str, Any]:
+    return {name: answer.json[name] for name in DECISION}
+
+
+def test_the_history_of_a_permit_says_what_was_asked_and_what_came_of_it(api: Api, ben: UUID) -> None:
+    at = (datetime.now(UTC) + timedelta(hours=1)).isoformat()
+    later = reserve(api, campaign="autumn", at=at)
+    refused = reserve(api, campaign="winter")
+    api.call("DELETE", f"/v1/permits/{later.json['id']}")
+    now = reserve(api)
+    used = use(api, now.json["id"])
+    events = api.events(ben)[-5:]
+    assert [one["type"] for one in events] == [
+        "permit.reserved", "permit.refused", "permit.released", "permit.reserved", "contact.recorded",
+    ]  # fmt: skip
+    assert [one["source"] for one in events] == ["api", "api", None, "api", "api"]
+    asked = {"channel": "email", "topic": "offers", "campaign": "autumn"}
+    reserved, refusal, released, _, contact = (one["details"] for one in events)
+    assert datetime.fromisoformat(reserved.pop("at")) == datetime.fromisoformat(at)
+    permit = {name: later.json[name] for name in ("id", "valid_from", "expires_at")}
+    assert reserved == {**asked, "permit": permit, "decision": decision_of(later)}
+    assert refusal == {**asked, "campaign": "winter", "at": None, "decision": refused.json["decision"]}
+    assert released == {**asked, "permit_id": later.json["id"]}
+    assert contact == {
+        "channel": "email",
+        "topic": "offers",
+        "at": None,
+        "campaign": None,
+        "contact_id": used.json["id"],
+        "contacted_at": used.json["contacted_at"],
+        "permit_id": now.json["id"],
+        "decision": decision_of(used),
+    }
+
+
+@pytest.mark.parametrize("quiet", [True, False])
+def test_the_history_of_a_refused_use_says_why_and_of_which_permit(api: Api, ben: UUID, quiet: bool) -> None:
+    permit = reserve(api, campaign="autumn").json["id"]
+    if quiet:
+        age(api, "UPDATE channel SET quiet_from = '00:00', quiet_to = '23:59:59.999999' WHERE name = 'email'")
+    else:
+        api.turn(ben, ("*", "*", "silent"))
+    refused = use(api, permit)
+    assert refused.json["code"] == "not_permitted"
+    event = api.events(ben)[-1]
+    assert event["type"] == ("permit.refused" if quiet else "permit.voided")
+    assert event["details"] == {
+        "channel": "email",
+        "topic": "offers",
+        "at": None,
+        "campaign": "autumn",
+        "permit_id": permit,
+        "decision": refused.json["decision"],
+    }
+
+
+def test_a_permit_shows_its_state_its_times_and_its_decision(api: Api, ben: UUID) -> None:
+    def show(permit: str) -> dict[str, Any]:
+        return dict(api.call("GET", f"/v1/permits/{permit}").json)
+
+    made = reserve(api, campaign="autumn")
+    permit = made.json["id"]
+    still = {
+        "id": permit,
+        "channel": "email",
+        "topic": "offers",
+        "campaign": "autumn",
+        "valid_from": made.json["valid_from"],
+        "expires_at": made.json["expires_at"],
+        "decision": decision_of(made),
+    }
+    assert show(permit) == {**still, "state": "open", "ended_at": None, "contact_id": None}
+    used = use(api, permit)
+    ended = {"state": "used", "ended_at": used.json["decided_at"], "contact_id": used.json["id"]}
+    assert show(permit) == {**still, **ended}
+    assert made.json["valid_from"] == made.json["decided_at"]
+    lives = datetime.fromisoformat(made.json["expires_at"]) - datetime.fromisoformat(made.json["valid_from"])
+    assert lives == timedelta(days=1)
+
+
+def test_a_permit_of_somebody_erased_is_no_more(api: Api, ben: UUID) -> None:
+    permit = reserve(api).json["id"]
+    api.post(f"/v1/customers/{ben}/erase", role="desk")
+    assert api.call("GET", f"/v1/permits/{permit}").json["code"] == "not_found"
+    assert use(api, permit).json["code"] == "not_found"
+    assert api.call("DELETE", f"/v1/permits/{permit}").json["code"] == "not_found"
+
+
+def test_a_permit_remembers_the_contact_point_that_it_was_asked_for(api: Api) -> None:
+    ben = api.customer(BEN, "email:ben@work.example")
+    api.turn(ben, ("email", "offers", "busy"))
+    home, work, whole = (reserve(api, customer=one).json["id"] for one in (BEN, "email:ben@work.example", f"id:{ben}"))
+    body = {"contact_point": BEN, "kind": "all", "reason": "bounced"}
+    assert api.post("/v1/suppressions", body, role="desk").status_code == 201
+    assert use(api, work).status_code == 201
+    assert use(api, home).json["decision"]["reason"] == "suppressed"
+    assert use(api, whole).json["decision"]["reason"] == "suppressed"
+
+
+def test_permits_of_many_customers_are_used_and_released_in_one_batch(api: Api, ben: UUID) -> None:
+    api.turn(ben, ("email", "offers", "busy"))
+    ada = api.customer("email:ada@example.com")
+    api.turn(ada, ("email", "offers", "busy"))
+    names = [BEN, "email:ada@example.com", BEN, "email:ada@example.com"]
+    ids = [reserve(api, customer=one).json["id"] for one in names]
+    released = api.post("/v1/permits/release-batch", {"ids": [ids[0], ids[1], ids[0]]}).json["results"]
+    assert released == [{"id": one, "state": "released"} for one in (ids[0], ids[1], ids[0])]
+    used = api.post("/v1/permits/use-batch", {"ids": [ids[0], ids[2], ids[3], ids[3]]}).json["results"]
+    assert used[0]["error"]["code"] == "permit_released"
+    assert [one["permit_id"] for one in used[1:]] == [ids[2], ids[3], ids[3]]
+    assert used[2] == used[3]
+
+
+def test_what_had_ended_is_released_as_what_it_is(api: Api, ben: UUID) -> None:
+    api.turn(ben, ("email", "offers", "busy"))
+    expired, void = (reserve(api).json["id"] for _ in range(2))
+    age(
+        api,
+        "UPDATE permit SET expires_at = clock_timestamp()"
+        " WHERE permit_id = (SELECT permit_id FROM permit ORDER BY permit_id LIMIT 1)",
+    )
+    api.turn(ben, ("*", "*", "silent"))
+    assert use(api, void).status_code == 409
+    before = api.events(ben)
+    released = api.post("/v1/permits/release-batch", {"ids": [expired, void]}).json["results"]
+    assert [one["state"] for one in released] == ["expired", "void"]
+    assert api.events(ben) == before
+
+
+def test_permits_of_a_customer_are_used_one_after_the_other_also_in_one_batch(api: Api, ben: UUID) -> None:
+    api.turn(ben, ("email", "offers", "busy"))
+    ids = [reserve(api).json["id"] for _ in range(3)]
+    api.turn(ben, ("email", "offers", "weekly"))
+    used = api.post("/v1/permits/use-batch", {"ids": ids}).json["results"]
+    assert [one.get("allowed") for one in used] == [True, None, None]
+    assert [one["decision"]["reason"] for one in used[1:]] == ["volume_reached"] * 2
+
+
+def test_a_key_of_the_same_name_uses_permits_of_its_own_topics_only(api: Api, ben: UUID) -> None:
+    permit = reserve(api).json["id"]
+    wine = api.key("campaign", "campaign key", topics=["offers/wine"])
+    assert use(api, permit, key=wine).json["code"] == "topic_not_allowed"
+    assert use(api, permit).status_code == 201
+
+
+def test_a_permit_from_a_moment_ago_begins_now(api: Api, ben: UUID) -> None:
+    permit = reserve(api, at=(datetime.now(UTC) - timedelta(minutes=3)).isoformat())
+    assert permit.json["valid_from"] == permit.json["decided_at"]
+
+
+def test_a_permit_that_expires_while_it_is_read_is_not_used(
+    api: Api, ben: UUID, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    permit = reserve(api).json["id"]
+    read = store.permits
+
+    def read_slowly(*arguments: Any) -> Any:
+        found = read(*arguments)
+        time.sleep(1)
+        return found
+
+    monkeypatch.setattr(store, "permits", read_slowly)
+    age(api, "UPDATE permit SET expires_at = clock_timestamp() + interval '0.9 s'")
+    assert use(api, permit).json["code"] == "permit_expired"
+    assert [event["type"] for event in api.events(ben)][-1] == "permit.reserved"

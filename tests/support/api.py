@@ -17,6 +17,7 @@ from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
 from consent_service.app import create_app
+from consent_service.catalogue.model import CATALOGUE_LOCK
 from consent_service.catalogue.service import apply_catalogue
 from consent_service.database import Database
 from consent_service.history.model import Actor
@@ -75,6 +76,12 @@ class Api:
         """Applies a catalogue, louder or not."""
         with self.database.transaction() as conn:
             apply_catalogue(conn, self.keyring, SYSTEM, catalogue, accept_louder=True)
+
+    def catalogue_may_come(self) -> bool:
+        """Whether a catalogue could be applied now, without waiting for anybody's transaction."""
+        with self.made.owner() as conn:
+            row = conn.execute("SELECT pg_try_advisory_xact_lock(%s)", [CATALOGUE_LOCK]).fetchone()
+        return row == (True,)
 
     def key(self, role: str, name: str, topics: list[str] | None = None, **options: Any) -> str:
         """A further key."""
