@@ -15,6 +15,7 @@ _TYPES = {
     "pages.js": "text/javascript; charset=utf-8",
     "icon.svg": "image/svg+xml",
 }
+_DAY_SECONDS = 86400
 
 
 def url(name: str) -> str:
@@ -33,6 +34,13 @@ def answer(version: str, name: str) -> Response:
     content, tag = _read(name)
     response = Response(content, content_type=_TYPES[name])
     response.headers["Cache-Control"] = "public, max-age=31536000, immutable" if version == tag else "no-store"
+    return response
+
+
+def favicon() -> Response:
+    """The icon where browsers look for it by themselves: its address never changes, so it is kept for a day."""
+    response = Response(_read("favicon.ico")[0], content_type="image/vnd.microsoft.icon")
+    response.headers["Cache-Control"] = f"public, max-age={_DAY_SECONDS}"
     return response
 
 

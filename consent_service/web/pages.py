@@ -17,6 +17,7 @@ from wtforms import ValidationError
 from consent_service.errors import ConsentError
 from consent_service.i18n import LOCALES, Words, negotiated, preferred, words
 from consent_service.web import assets, problems, session
+from consent_service.web.apologies import apology
 from consent_service.web.auth import access
 from consent_service.web.frame import POLICY, REFERRER
 from consent_service.web.json import body_bytes
@@ -105,7 +106,7 @@ def desk_visit(view: View) -> View:
 
 def render(template: str, status: int = 200, **values: Any) -> Response:
     """A page; templates find `words`, `visit` and what `install` put there."""
-    html = render_template(template, words=speaking(), visit=g.get("visit"), **values)
+    html = render_template(template, **{"words": speaking(), "visit": g.get("visit"), **values})
     response = Response(html, status, content_type="text/html; charset=utf-8")
     response.headers["Cache-Control"] = "no-store"
     response.headers[POLICY] = CONTENT_SECURITY_POLICY
@@ -127,7 +128,8 @@ def speaking() -> Words:
 
 def error_page(error: ConsentError) -> Response:
     """A refusal in plain words, with a way on."""
-    response = render("error.html", error.status, error=error)
+    said = g.get("request_id") if error.status >= 500 else None
+    response = render("error.html", error.status, apology=apology(error), visit=session.visit(), request_id=said)
     response.headers.update(error.headers)
     return response
 
@@ -166,6 +168,13 @@ def _no_visit() -> Any:
 def asset(version: str, name: str) -> Response:
     """A style, script or picture of the pages; kept by browsers for ever, as its address changes with it."""
     return assets.answer(version, name)
+
+
+@blueprint.get("/favicon.ico")
+@page
+def favicon() -> Response:
+    """The picture that browsers ask for by this name, whatever a page says."""
+    return assets.favicon()
 
 
 @blueprint.post("/language")

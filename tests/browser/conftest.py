@@ -5,23 +5,22 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Browser
 
 from tests.browser.sample import EXAMPLE, sample
 from tests.support.api import Api
-from tests.support.browsing import Site, chromium, served
+from tests.support.browsing import Browsers, Site, chromium, served
 from tests.support.cluster import TestDatabase
 
 
 @pytest.fixture(scope="session")
-def browser() -> Iterator[Browser]:
+def browsers() -> Iterator[Browsers]:
     """Debian's Chromium."""
     with chromium() as running:
         yield running
 
 
 @pytest.fixture(scope="module")
-def shared_api(browser: Browser, module_database: TestDatabase) -> Iterator[Api]:
+def shared_api(browsers: Browsers, module_database: TestDatabase) -> Iterator[Api]:
     """The application with the example catalogue, which has texts in every language."""
     made = Api(module_database, EXAMPLE)
     made.app.register_blueprint(sample)
@@ -37,8 +36,8 @@ def address(shared_api: Api) -> Iterator[str]:
 
 
 @pytest.fixture
-def site(shared_api: Api, address: str, browser: Browser) -> Iterator[Site]:
+def site(shared_api: Api, address: str, browsers: Browsers) -> Iterator[Site]:
     """The site for one test; windows that it opens are closed after it."""
-    made = Site(shared_api, address, browser)
+    made = Site(shared_api, address, browsers)
     yield made
     made.close()

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Locator, Page, Playwright, sync_playwright
 from werkzeug.serving import WSGIRequestHandler, make_server
 
 from tests.support.api import Api
@@ -77,43 +77,78 @@ def served(api: Api) -> Iterator[str]:
         server.server_close()
 
 
+class Browsers:
+    """Debian's Chromium, one process for each size of text that a person has set in it; started when first needed."""
+
+    def __init__(self, playwright: Playwright) -> None:
+        self._playwright = playwright
+        self._running: dict[int, Browser] = {}
+
+    def of(self, text_percent: int) -> Browser:
+        """The browser in which text is set so large."""
+        if text_percent not in self._running:
+            size, fixed = 16 * text_percent // 100, 13 * text_percent // 100
+            settings = f"--blink-settings=defaultFontSize={size},defaultFixedFontSize={fixed}"
+            self._running[text_percent] = self._playwright.chromium.launch(
+                executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu", settings]
+            )
+        return self._running[text_percent]
+
+    def close(self) -> None:
+        """Ends them all."""
+        for one in self._running.values():
+            one.close()
+
+
 @contextlib.contextmanager
-def chromium() -> Iterator[Browser]:
+def chromium() -> Iterator[Browsers]:
     """Debian's Chromium. A test that misses it is skipped."""
     if CHROMIUM is None:
         pytest.skip("no chromium here: apt-get install chromium")
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"])
+        browsers = Browsers(playwright)
         try:
-            yield browser
+            yield browsers
         finally:
-            browser.close()
+            browsers.close()
 
 
 @dataclass
 class Site:
-    """The served application, a browser, and people who look at it."""
+    """The served application, browsers, and people who look at it.
+
+    Args:
+        complaints: what browsers said in their consoles: errors of scripts, breaches of the content security policy.
+    """
 
     api: Api
     url: str
-    browser: Browser
+    browsers: Browsers
+    complaints: list[str] = field(default_factory=list)
     _contexts: list[BrowserContext] = field(default_factory=list)
 
     def person(self, look: Look = LOOKS[0]) -> Page:
         """A new browser window, without cookies, that looks at the site in this way."""
-        context = self.browser.new_context(
+        context = self.browsers.of(look.text_percent).new_context(
             base_url=self.url,
             viewport={"width": look.width, "height": look.height},
             locale=look.locale,
-            java_script_enabled=look.scripts,
             color_scheme="dark" if look.dark else "light",
         )
         context.set_default_timeout(SECONDS * 1000)
         self._contexts.append(context)
+        if not look.scripts:
+            # Those of pages do not come, and no others may run; axe still does, which it would not with scripts off.
+            context.route("**/*.js", lambda route: route.abort())
         page = context.new_page()
-        if look.text_percent != 100:
-            enlarge(page, look.text_percent)
+        page.on("pageerror", lambda error: self.complaints.append(f"{page.url}: {error}"))
+        page.on("console", lambda said: self._hear(page, said))
         return page
+
+    def _hear(self, page: Page, said: ConsoleMessage) -> None:
+        # That an error page is an error is no complaint of the browser's.
+        if said.type in ("error", "warning") and not said.text.startswith("Failed to load resource: "):
+            self.complaints.append(f"{page.url}: {said.text}")
 
     def close(self) -> None:
         """Closes what was opened for people."""
@@ -122,15 +157,14 @@ class Site:
         self._contexts.clear()
 
 
-def enlarge(page: Page, percent: int) -> None:
-    """The text as large as a person who set it so in the browser has it; the window stays as it is."""
-    session = page.context.new_cdp_session(page)
-    session.send("Page.setFontSizes", {"fontSizes": {"standard": 16 * percent // 100, "fixed": 13 * percent // 100}})
+def faults(page: Page) -> list[str]:
+    """What is wrong with a page as it is now, whatever is on it."""
+    return [*axe(page), *overflows(page), *page.evaluate(LOOSE)]
 
 
 def axe(page: Page) -> list[str]:
     """What axe finds wrong, in words, each with the first elements."""
-    found = Axe().run(page, options={"runOnly": {"type": "tag", "values": AXE_TAGS}})
+    found = Axe().run(page, options={"runOnly": {"type": "tag", "values": AXE_TAGS}, "resultTypes": ["violations"]})
     return [
         f"{one['id']}: {one['help']}: " + "; ".join(str(node["target"]) for node in one["nodes"][:5])
         for one in found.response["violations"]
@@ -143,4 +177,14 @@ def overflows(page: Page) -> list[str]:
     return answer
 
 
+def box(element: Locator) -> dict[str, float]:
+    """Where an element stands."""
+    found = element.bounding_box()
+    assert found is not None, f"not seen: {element}"
+    return dict(found)
+
+
+# What the content security policy would not let be: a page must not lean on it.
+LOOSE = """() => [...document.querySelectorAll("[style], style, script:not([src]), [onclick], [onchange], [onload]")]
+  .map((one) => `of its own: ${one.outerHTML.slice(0, 80)}`)"""
 OVERFLOW = (Path(__file__).parent / "overflow.js").read_text(encoding="utf-8")
