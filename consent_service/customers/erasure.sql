@@ -29,6 +29,8 @@ WITH kept AS (
   DELETE FROM dial WHERE customer_id = ANY (%(customer_ids)s::uuid[])
 ), pauses AS (
   DELETE FROM pause WHERE customer_id = ANY (%(customer_ids)s::uuid[])
+), visits AS (
+  DELETE FROM desk_visit WHERE customer_id = ANY (%(customer_ids)s::uuid[])
 ), permits AS (
   DELETE FROM permit WHERE customer_id = ANY (%(customer_ids)s::uuid[])
 ), contacts AS (

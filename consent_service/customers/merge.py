@@ -26,6 +26,7 @@ _MOVES = (
     "merge_dials",
     "delete_dials",
     "move_pauses",
+    "forget_visits",
     "move_suppressions",
     "move_permits",
     "move_contacts",

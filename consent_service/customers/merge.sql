@@ -61,6 +61,10 @@ SET until = excluded.until, set_at = excluded.set_at, source = excluded.source, 
     event_id = excluded.event_id
 WHERE excluded.until > pause.until;
 
+-- name: forget_visits
+-- What either has seen says nothing of both: louder changes by others are shown anew.
+DELETE FROM desk_visit WHERE customer_id IN (%(survivor_id)s::uuid, %(other_id)s::uuid);
+
 -- name: move_suppressions
 WITH moved AS (
   DELETE FROM suppression WHERE customer_id = %(other_id)s::uuid

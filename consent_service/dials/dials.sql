@@ -100,3 +100,18 @@ ORDER BY tp.position, ch.position;
 
 -- name: now
 SELECT clock_timestamp() AS now;
+
+-- name: seen_at
+-- Until when the customer has seen what others turned. By primary key.
+SELECT seen_at FROM desk_visit WHERE customer_id = %(customer_id)s::uuid;
+
+-- name: see
+-- Never back, and never ahead of the clock.
+INSERT INTO desk_visit (customer_id, seen_at)
+VALUES (%(customer_id)s::uuid, LEAST(%(seen_at)s::timestamptz, clock_timestamp()))
+ON CONFLICT (customer_id) DO UPDATE SET seen_at = GREATEST(desk_visit.seen_at, excluded.seen_at);
+
+-- name: last_event
+-- The event that turned a dial last. By the dials' primary key.
+SELECT event_id FROM dial WHERE customer_id = %(customer_id)s::uuid ORDER BY recorded_at DESC LIMIT 1;
+

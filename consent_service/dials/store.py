@@ -139,3 +139,20 @@ def now(conn: Connection) -> datetime:
     assert row is not None
     at: datetime = row["now"]
     return at
+
+
+def seen_at(conn: Connection, customer_id: UUID) -> datetime | None:
+    """Until when the customer has seen what others turned; None: never."""
+    row = conn.run(SQL["seen_at"], {"customer_id": customer_id}).fetchone()
+    return row["seen_at"] if row else None
+
+
+def see(conn: Connection, customer_id: UUID, at: datetime) -> None:
+    """Keeps that the customer has seen what was turned until then."""
+    conn.run(SQL["see"], {"customer_id": customer_id, "seen_at": at})
+
+
+def last_event(conn: Connection, customer_id: UUID) -> UUID | None:
+    """The event that turned one of the customer's dials last."""
+    row = conn.run(SQL["last_event"], {"customer_id": customer_id}).fetchone()
+    return row["event_id"] if row else None

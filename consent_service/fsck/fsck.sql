@@ -19,6 +19,7 @@ FROM customer c
 LEFT JOIN (
   SELECT customer_id FROM dial
   UNION ALL SELECT customer_id FROM pause
+  UNION ALL SELECT customer_id FROM desk_visit
   UNION ALL SELECT customer_id FROM permit
   UNION ALL SELECT customer_id FROM contact
   UNION ALL SELECT customer_id FROM suppression
@@ -35,6 +36,7 @@ FROM customer c
 LEFT JOIN (
   SELECT customer_id FROM dial
   UNION ALL SELECT customer_id FROM pause
+  UNION ALL SELECT customer_id FROM desk_visit
   UNION ALL SELECT customer_id FROM permit
   UNION ALL SELECT customer_id FROM contact
   UNION ALL SELECT customer_id FROM suppression

@@ -31,3 +31,14 @@ SELECT e.customer_id, e.event_id, e.type, e.recorded_at, e.commitment, c.ciphert
 FROM event e
 JOIN event_content c ON c.customer_id = e.customer_id AND c.event_id = e.event_id
 WHERE e.customer_id = ANY (%(customer_ids)s::uuid[]) AND e.event_id = ANY (%(event_ids)s::uuid[]);
+
+-- name: of_types
+-- Up to %(most)s events of some types of one customer and those merged into it, recorded after a time, newest first.
+-- By event_page.
+SELECT e.customer_id, e.event_id, e.type, e.recorded_at, e.commitment, c.ciphertext
+FROM event e
+JOIN event_content c ON c.customer_id = e.customer_id AND c.event_id = e.event_id
+WHERE e.customer_id = ANY (%(customer_ids)s::uuid[]) AND e.type = ANY (%(types)s::text[])
+  AND (%(after)s::timestamptz IS NULL OR e.recorded_at > %(after)s::timestamptz)
+ORDER BY e.recorded_at DESC, e.event_id DESC
+LIMIT %(most)s::integer;

@@ -77,6 +77,20 @@ def find(
     return {UUID(event["id"]): event for event in _shown(conn, keyring, rows)}
 
 
+def of_types(
+    conn: Connection,
+    keyring: Keyring,
+    owners: Sequence[UUID],
+    types: Sequence[str],
+    *,
+    after: datetime | None,
+    most: int,
+) -> list[dict[str, Any]]:
+    """Up to `most` events of these types of one history, recorded after a time (None: ever), newest first."""
+    asked = {"customer_ids": list(owners), "types": list(types), "after": after, "most": most}
+    return _shown(conn, keyring, conn.run(SQL["of_types"], asked).fetchall())
+
+
 def _shown(conn: Connection, keyring: Keyring, rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     keys = keyring.find(conn, {row["customer_id"] for row in rows})
     return [_event(row, keys.get(row["customer_id"])) for row in rows]

@@ -1,0 +1,219 @@
+"""Pages: the mixing desk. One page, one save; every change is a POST through the service, as the customer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import date, datetime, time, timedelta
+from typing import Any, TypeVar
+from uuid import UUID
+from zoneinfo import ZoneInfo
+
+from flask import Blueprint, Response, g, redirect, request
+
+from consent_service.clock import parse_time
+from consent_service.customers.service import require
+from consent_service.database import Connection
+from consent_service.dials import saving, store
+from consent_service.dials.drawing import draw
+from consent_service.dials.model import Notice
+from consent_service.dials.reach import Place
+from consent_service.dials.saving import Chosen, Said, Saved
+from consent_service.errors import ConsentError
+from consent_service.web.pages import customer_page, desk_visit, render, speaking
+from consent_service.web.parts import parts
+
+blueprint = Blueprint("desk", __name__, template_folder="templates")
+HOME = "/preferences"
+MONTHS, DAYS = 3, 30
+Answer = TypeVar("Answer")
+
+
+@blueprint.get(HOME)
+@customer_page
+@desk_visit
+def show() -> Response:
+    """The desk as it stands."""
+    return _page()
+
+
+@blueprint.post("/preferences/check")
+@customer_page
+@desk_visit
+def check() -> Response:
+    """What a choice would come to, before it is saved; changes nothing."""
+    chosen = _chosen()
+    return _page("dials/check.html", chosen=dict(chosen.wanted), form=chosen)
+
+
+@blueprint.post("/preferences/edit")
+@customer_page
+@desk_visit
+def edit() -> Response:
+    """Back to the desk with what is chosen and not saved."""
+    return _page(chosen=dict(_chosen().wanted))
+
+
+@blueprint.post(HOME)
+@customer_page
+@desk_visit
+def save() -> Any:
+    """Saves what was changed."""
+    chosen, said = _chosen(), Said(notice=_notice())
+    return _after(_act(lambda conn, owner: saving.save(conn, parts().keyring, g.actor, owner, chosen, said)))
+
+
+@blueprint.post("/preferences/undo")
+@customer_page
+@desk_visit
+def undo() -> Any:
+    """Takes back what an event turned."""
+    event_id, said, only_quieter = _event_id(), Said(notice=_notice()), "quieter" in request.form
+
+    def work(conn: Connection, owner: UUID) -> Saved:
+        return saving.undo(conn, parts().keyring, g.actor, owner, event_id, said, quieter=only_quieter)
+
+    return _after(_act(work))
+
+
+@blueprint.post("/preferences/quieter")
+@customer_page
+@desk_visit
+def quieter() -> Any:
+    """Everything that is heard, one level quieter."""
+    return _after(_act(lambda conn, owner: saving.quieter_everything(conn, parts().keyring, g.actor, owner, Said())))
+
+
+@blueprint.post("/preferences/nothing")
+@customer_page
+@desk_visit
+def nothing() -> Any:
+    """Nothing at all any more."""
+    return _after(_act(lambda conn, owner: saving.nothing_at_all(conn, parts().keyring, g.actor, owner, Said())))
+
+
+@blueprint.post("/preferences/seen")
+@customer_page
+@desk_visit
+def seen() -> Any:
+    """What others turned may stay so."""
+    _act(lambda _conn, _owner: None)
+    return redirect(HOME, 303)
+
+
+@blueprint.post("/preferences/pause")
+@customer_page
+@desk_visit
+def pause() -> Any:
+    """Nothing until then, by one channel or by all."""
+    return _pause(request.form.get("channel", "*"), _until())
+
+
+@blueprint.post("/preferences/resume")
+@customer_page
+@desk_visit
+def resume() -> Any:
+    """Ends a pause."""
+    return _pause(request.form.get("channel", "*"), None)
+
+
+def _pause(channel: str, until: datetime | None) -> Any:
+    def work(conn: Connection, owner: UUID) -> bool:
+        return saving.pause(conn, parts().keyring, g.actor, owner, channel, until)
+
+    return redirect(HOME if _act(work) else f"{HOME}?waiting=1", 303)
+
+
+def _page(
+    template: str = "dials/preferences.html",
+    status: int = 200,
+    *,
+    chosen: dict[Place, str] | None = None,
+    form: Chosen | None = None,
+    saved: Saved | None = None,
+) -> Response:
+    with parts().database.snapshot() as conn:
+        owner = require(conn, g.visit.customer_id, g.actor)
+        drawing = draw(conn, parts().keyring, owner, speaking(), chosen=chosen, last=_last(saved), saved=saved)
+    waiting = "waiting" in request.args or (saved is not None and bool(saved.waiting))
+    values = {"drawing": drawing, "forms": HOME, "waiting": waiting, "form": form, "acting_for": None}
+    return render(template, status, kept=_kept(form), **values)
+
+
+def _after(saved: Saved) -> Any:
+    if saved.conflicts:
+        return _page(status=409, saved=saved)
+    told = [f"saved={saved.event_id}"] if saved.event_id is not None else []
+    told += ["waiting=1"] if saved.waiting else []
+    return redirect(f"{HOME}?{'&'.join(told)}" if told else HOME, 303)
+
+
+def _last(saved: Saved | None) -> UUID | None:
+    if saved is not None:
+        return saved.event_id
+    try:
+        return UUID(request.args["saved"]) if "saved" in request.args else None
+    except ValueError:
+        return None
+
+
+def _act(work: Callable[[Connection, UUID], Answer]) -> Answer:
+    """Does something of the customer's in a transaction; what the page showed of others' acts counts as seen then."""
+    shown_at = parse_time(request.form["shown_at"]) if request.form.get("shown_at") else None
+
+    def run(conn: Connection) -> Answer:
+        owner = require(conn, g.visit.customer_id, g.actor)
+        done = work(conn, owner)
+        if shown_at is not None:  # after the work, which takes the customer's lock first
+            store.see(conn, owner, shown_at)
+        return done
+
+    return parts().database.repeatedly(run)
+
+
+def _chosen() -> Chosen:
+    return saving.read_form(request.form, request.form.getlist("again"))
+
+
+def _kept(form: Chosen | None) -> list[tuple[str, str]]:
+    """The fields of a choice, to be sent once more."""
+    if form is None:
+        return []
+    chosen = [name for name, _ in saving.changed_fields(request.form)]
+    return [(name, request.form[name]) for name in chosen] + [("again", one) for one in request.form.getlist("again")]
+
+
+def _notice() -> Notice | None:
+    fields = [request.form.get(f"notice_{name}", "") for name in ("id", "version", "locale")]
+    return Notice(*fields) if all(fields) else None
+
+
+def _event_id() -> UUID:
+    try:
+        return UUID(request.form.get("event", ""))
+    except ValueError as error:
+        raise ConsentError("not_found") from error
+
+
+def _until() -> datetime:
+    """When a pause ends: some days or months from now, or the first moment of a day, where the customer is."""
+    now = datetime.now(ZoneInfo(g.visit.time_zone))
+    asked = request.form.get("until", "")
+    if asked == "days":
+        return now + timedelta(days=DAYS)
+    if asked == "months":
+        return _months_later(now)
+    try:
+        return datetime.combine(date.fromisoformat(request.form.get("date", "")), time(), now.tzinfo)
+    except ValueError as error:
+        raise ConsentError("invalid_timestamp", "date: it is no day of the calendar.") from error
+
+
+def _months_later(now: datetime) -> datetime:
+    """The same day some months later; the month's last where it has none."""
+    months = now.year * 12 + now.month - 1 + MONTHS
+    for day in (now.day, 30, 29, 28):
+        try:
+            return now.replace(year=months // 12, month=months % 12 + 1, day=day)
+        except ValueError:
+            continue
+    raise AssertionError("not reached: every month has 28 days")
