@@ -14,6 +14,7 @@ import secrets
 import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from datetime import timedelta
 from pathlib import Path
 from typing import TypeVar
 from urllib.parse import urlsplit
@@ -45,6 +46,7 @@ class Settings:
         pg_bin: folder of PostgreSQL's programs for the embedded server; None: they are looked for.
         secrets: the root secret in use, then the one before it, if the operator still names one.
         public_url: without a slash at the end.
+        link_lasts: for how long a link opens the customer's desk; turning down it works for ever.
         trusted_proxies: peers who may say for whom they ask.
         address_requests_per_minute: of requests without a valid key.
     """
@@ -55,6 +57,7 @@ class Settings:
     pg_bin: Path | None
     secrets: tuple[bytes, ...] = field(repr=False)
     public_url: str
+    link_lasts: timedelta
     trusted_proxies: Proxies
     max_body_bytes: int
     address_requests_per_minute: int
@@ -97,6 +100,7 @@ class Settings:
         secret, previous = _given_secrets(source)
         pg_bin = source.read("CONSENT_PG_BIN", _path, None)
         public_url = source.read("CONSENT_PUBLIC_URL", _public_url, "http://127.0.0.1:8080")
+        link_days = source.whole("CONSENT_LINK_DAYS", 30, 1, 3650)
         trusted_proxies = source.read("CONSENT_TRUSTED_PROXIES", Proxies.parse, Proxies())
         max_body_bytes = source.whole("CONSENT_MAX_BODY_BYTES", 16 * 2**20, 1024, 2**30)
         requests_per_minute = source.whole("CONSENT_ADDRESS_REQUESTS_PER_MINUTE", 600, 1, 10**9)
@@ -124,6 +128,7 @@ class Settings:
             # The secret is generated last: a start that is refused leaves nothing behind.
             secrets=(_generated_secret(data_dir) if secret is None else secret, *previous),
             public_url=public_url,
+            link_lasts=timedelta(days=link_days),
             trusted_proxies=trusted_proxies,
             max_body_bytes=max_body_bytes,
             address_requests_per_minute=requests_per_minute,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import stat
 import threading
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -23,6 +24,7 @@ def test_defaults() -> None:
     assert settings.database_url == settings.migration_url == settings.service_url() == URL
     assert settings.data_dir == Path.cwd() / "var"
     assert settings.public_url == "http://127.0.0.1:8080"
+    assert settings.link_lasts == timedelta(days=30)
     assert settings.max_body_bytes == 16 * 2**20
     assert settings.address_requests_per_minute == 600
     assert settings.web_threads == 8
@@ -46,6 +48,8 @@ def test_an_unknown_setting_is_refused_and_named() -> None:
 @pytest.mark.parametrize(
     ("name", "value"),
     [
+        ("CONSENT_LINK_DAYS", "0"),
+        ("CONSENT_LINK_DAYS", "3651"),
         ("CONSENT_MAX_BODY_BYTES", "16M"),
         ("CONSENT_MAX_BODY_BYTES", "1"),
         ("CONSENT_MAX_BODY_BYTES", "1_000_000"),

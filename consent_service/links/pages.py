@@ -1,22 +1,24 @@
-"""Pages: following a link. A link opens a visit and sends the browser on, so that its token stands nowhere."""
+"""Pages: the way in and out. A link opens a visit and sends the browser on, so that its token stands nowhere."""
 
 from __future__ import annotations
 
 import time
-from datetime import timedelta
 from typing import Any
 
 from flask import Blueprint, Response, g, redirect, request
 
+from consent_service.customers.model import EMAIL, ID, LONGEST_REFERENCE, Reference, parse_reference
 from consent_service.errors import ConsentError
 from consent_service.i18n import supported
 from consent_service.links import service
 from consent_service.links.model import Purpose
 from consent_service.links.one_click import unsubscribe
+from consent_service.links.requests import ask
 from consent_service.links.service import Opened
-from consent_service.web.pages import page, render, sent_by_programs
+from consent_service.web.frame import client_address
+from consent_service.web.pages import customer_page, page, render, sent_by_programs, speaking
 from consent_service.web.parts import parts
-from consent_service.web.session import Visit, open_visit
+from consent_service.web.session import Visit, close_visit, open_visit, visit
 
 blueprint = Blueprint("links", __name__, template_folder="templates")
 
@@ -28,7 +30,6 @@ _BEGINS: dict[Purpose, str] = {
     "quieter": "/quieter",
     "confirm": "/confirm",
 }
-LASTS = timedelta(days=30)
 
 
 @blueprint.get("/p/<token>", defaults={"purpose": "preferences"})
@@ -78,14 +79,67 @@ def _visit(opened: Opened) -> Visit:
         link=opened.campaign,
         channel=link.channel,
         topic=link.topic,
-        opens_desk=opened.is_fresh(LASTS),
+        opens_desk=opened.is_fresh(parts().settings.link_lasts),
         time_zone=opened.time_zone,
         began_at=int(time.time()),
     )
 
 
+@blueprint.get("/")
+@page
+def landing() -> Any:
+    """Where a bare address leads: to the desk, or to the way in."""
+    return redirect("/preferences", 303) if visit() is not None else render("links/landing.html")
+
+
 @blueprint.get("/link")
 @page
+def link_form() -> Any:
+    """The way in for whoever has no link at hand, or an old one; says why they are here."""
+    g.visit = visit()
+    return _link_form()
+
+
+@blueprint.post("/link")
+@page
 def ask_for_link() -> Any:
-    """The way in for whoever has no link at hand."""
-    return render("links/ask.html")
+    """Takes an address. The answer is the same, and takes as long, whether somebody has it or not."""
+    address = request.form.get("email", "").strip()
+    try:
+        who = parse_reference(f"{EMAIL}:{address}")
+    except ConsentError:
+        return _link_form(422, address=address[:LONGEST_REFERENCE], wrong=True)
+    return _asked(who)
+
+
+@blueprint.post("/link/mine")
+@customer_page
+def ask_for_own_link() -> Any:
+    """A new link in one step, for whoever is here by an old one or by a campaign's: to their own address."""
+    return _asked(Reference(ID, str(g.visit.customer_id)))
+
+
+@blueprint.get("/link/sent")
+@page
+def link_sent() -> Any:
+    """What happens next, in the same words for everybody."""
+    return render("links/sent.html")
+
+
+@blueprint.post("/sign-out")
+@page
+def sign_out() -> Any:
+    """Ends the visit."""
+    close_visit()
+    return redirect("/link?because=out", 303)
+
+
+def _link_form(status: int = 200, *, address: str = "", wrong: bool = False) -> Response:
+    because, days = request.args.get("because", ""), parts().settings.link_lasts.days
+    return render("links/ask.html", status, because=because, days=days, address=address, wrong=wrong)
+
+
+def _asked(who: Reference) -> Any:
+    keyring, locale, address = parts().keyring, speaking().locale, client_address()
+    parts().database.repeatedly(lambda conn: ask(conn, keyring, who, locale=locale, client_address=address))
+    return redirect("/link/sent", 303)
