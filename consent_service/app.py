@@ -13,6 +13,7 @@ from consent_service.customers.api import blueprint as customers
 from consent_service.customers.suppressions_api import blueprint as suppressions
 from consent_service.database import Database
 from consent_service.dials.api import blueprint as dials
+from consent_service.dials.message_pages import blueprint as messages
 from consent_service.dials.pages import blueprint as desk
 from consent_service.gathering import Gathering
 from consent_service.history.api import blueprint as history
@@ -52,7 +53,7 @@ def create_app(settings: Settings, database_url: str) -> Flask:
     pages.install(app)
     for part in (health, docs, catalogue, keys, customers, suppressions, dials, permissions, history, minting):
         app.register_blueprint(part)
-    for part in (pages.blueprint, links, desk):
+    for part in (pages.blueprint, links, desk, messages):
         app.register_blueprint(part)
     return app
 
