@@ -199,7 +199,8 @@ def test_the_history_says_what_was_before_and_after_and_on_whose_word(api: Api, 
     [ends] = [one["expires_at"] for one in dials if one["topic"] == "offers/garden"]
     first, second = api.events(ben)[-2:]
     assert (first["details"], second["details"]) == ({"louder": True}, {"louder": True})
-    assert (second["source"], second["evidence"], second["notice"]) == ("phone", EVIDENCE, NOTICE)
+    assert (second["source"], second["evidence"]) == ("phone", EVIDENCE)
+    assert second["notice"] == {**NOTICE, "text": "We keep your choices and follow them."}
     assert datetime.fromisoformat(second["occurred_at"]) == datetime.fromisoformat(said)
     assert second["before"] == [
         first["after"][0],

@@ -27,7 +27,6 @@ CALL = "0f0e6a52-6d6f-4be9-9cf4-6ab93a3a6e5f"
 @pytest.mark.parametrize(
     "path",
     [
-        "/",
         "/v1",
         "/v2/me",
         "/v1/me/",
