@@ -24,6 +24,7 @@ from consent_service.errors import ConsentError
 from consent_service.fsck.commands import fsck
 from consent_service.keyring.commands import secret
 from consent_service.keys.commands import keys
+from consent_service.mail.sending import folder_of
 from consent_service.permissions.commands import contacts, screen
 from consent_service.permissions.replay_commands import replay_command
 from consent_service.serve import serve, stop_requests
@@ -91,7 +92,9 @@ def worker_command() -> None:
     settings = read_settings()
     logs.install()
     with stop_requests() as stop, open_database(settings) as database:
-        work(database, jobs(), stop)
+        if settings.smtp is None:
+            logs.say(f"CONSENT_SMTP_URL is not set: mail is written to {folder_of(settings)}")
+        work(database, jobs(settings), stop)
 
 
 @cli.command("migrate")

@@ -15,6 +15,9 @@ import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
+from email.errors import HeaderParseError
+from email.headerregistry import Address
+from email.utils import parseaddr
 from pathlib import Path
 from typing import TypeVar
 from urllib.parse import urlsplit
@@ -22,10 +25,14 @@ from urllib.parse import urlsplit
 import psycopg
 
 from consent_service.proxies import Proxies
+from consent_service.relay import Relay
 
 MIN_SECRET_CHARACTERS = 32
 MAX_SECRET_CHARACTERS = 4096
 MAX_SECONDS = 3600.0
+LONGEST_MAIL_FROM = 320
+# Of mail that no server takes, as it is only written into files.
+UNSENT_MAIL_FROM = "consent-service@localhost.localdomain"
 
 Value = TypeVar("Value")
 Default = TypeVar("Default")
@@ -49,6 +56,8 @@ class Settings:
         link_lasts: for how long a link opens the customer's desk; turning down it works for ever.
         trusted_proxies: peers who may say for whom they ask.
         address_requests_per_minute: of requests without a valid key.
+        smtp: who takes mail; None: it is written into the data directory.
+        mail_from: From of that mail.
     """
 
     database_url: str | None = field(repr=False)
@@ -67,6 +76,8 @@ class Settings:
     pool_timeout_seconds: float
     statement_timeout_seconds: float
     lock_timeout_seconds: float
+    smtp: Relay | None
+    mail_from: str
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str]) -> Settings:
@@ -110,7 +121,11 @@ class Settings:
         pool_timeout_seconds = source.seconds("CONSENT_POOL_TIMEOUT_SECONDS", 1.5)
         statement_timeout_seconds = source.seconds("CONSENT_STATEMENT_TIMEOUT_SECONDS", 30.0)
         lock_timeout_seconds = source.seconds("CONSENT_LOCK_TIMEOUT_SECONDS", 1.5)
+        smtp = source.read("CONSENT_SMTP_URL", Relay.parse, None)
+        mail_from = source.read("CONSENT_MAIL_FROM", _mail_from, None)
         source.refuse_unknown()
+        if smtp is not None and mail_from is None:
+            raise SettingsError("CONSENT_MAIL_FROM is required with CONSENT_SMTP_URL: who the mail is from")
         if database_url is None and migration_url is not None:
             raise SettingsError("CONSENT_MIGRATION_URL is set and DATABASE_URL is not: set both or neither")
         if not keeps_data:
@@ -138,6 +153,8 @@ class Settings:
             pool_timeout_seconds=pool_timeout_seconds,
             statement_timeout_seconds=statement_timeout_seconds,
             lock_timeout_seconds=lock_timeout_seconds,
+            smtp=smtp,
+            mail_from=mail_from or UNSENT_MAIL_FROM,
         )
 
     def service_url(self) -> str:
@@ -250,6 +267,20 @@ def _public_url(text: str) -> str:
     if not sound or not text.isprintable() or "@" in parts.netloc or any(sign in text for sign in "?# "):
         raise ValueError(message)
     return text.rstrip("/")
+
+
+def _mail_from(text: str) -> str:
+    message = "must be an address, or `Name <address>`"
+    name, address = parseaddr(text)
+    local, _, domain = address.rpartition("@")
+    sound = local and domain and address.isascii() and not any(sign.isspace() for sign in address)
+    if not sound or not text.isprintable() or len(text) > LONGEST_MAIL_FROM:
+        raise ValueError(message)
+    try:
+        Address(name, addr_spec=address)
+    except (ValueError, HeaderParseError):
+        raise ValueError(message) from None
+    return text.strip()
 
 
 def _secret(text: str) -> bytes:

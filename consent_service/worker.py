@@ -11,11 +11,15 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from consent_service import logs
 from consent_service.database import Database
 from consent_service.errors import ConsentError
+from consent_service.keyring.service import Keyring
 from consent_service.keys.service import forget_old
+from consent_service.mail import service as mail
+from consent_service.settings import Settings
 
 log = logging.getLogger("consent_service.worker")
 
@@ -35,9 +39,14 @@ class Job:
     work: Callable[[Database], object]
 
 
-def jobs() -> Sequence[Job]:
+def jobs(settings: Settings) -> Sequence[Job]:
     """What the worker does, in this order when several are due."""
-    return (Job("forget old answers and counters", 60.0, forget_old),)
+    keyring = Keyring(*settings.secrets)
+    return (
+        Job("send mail", 1.0, partial(mail.send_due, keyring=keyring, settings=settings)),
+        Job("forget old answers and counters", 60.0, forget_old),
+        Job("forget old mail", 3600.0, mail.forget_old),
+    )
 
 
 def work(database: Database, due: Sequence[Job], stop: threading.Event) -> None:

@@ -186,6 +186,11 @@ def test_a_second_one_says_at_once_whom_it_waits_for(served: Served) -> None:
     assert "waiting" in line
 
 
+def test_it_says_where_mail_goes_that_no_server_takes(served: Served) -> None:
+    where = Path(served.environment["CONSENT_DATA_DIR"]) / "mail"
+    eventually(lambda: f"mail is written to {where}" in served.log.read_text())
+
+
 def test_a_key_made_beside_it_holds_for_the_next_request(served: Served) -> None:
     made = command(served, "keys", "create", "--role", "auditor", "--name", "night shift")
     assert made.returncode == 0, made.stderr

@@ -19,6 +19,7 @@ from consent_service.history import service as history
 from consent_service.history.model import Actor, Event
 from consent_service.keyring.model import NOBODY
 from consent_service.keyring.service import Keyring
+from consent_service.mail.service import hand_to_survivor
 
 SQL = load("consent_service.customers", "merge.sql")
 # In this order: identifier_owner finds its rows by those of identifier.
@@ -62,6 +63,7 @@ def merge(conn: Connection, keyring: Keyring, actor: Actor, customer_id: UUID, o
         store.insert_identifiers(conn, keyring, own_key, moved_names)
     for move in _MOVES:
         conn.run(SQL[move], {**places, "nobody": NOBODY})
+    hand_to_survivor(conn, (survivor.customer_id, survivor.key), (other.customer_id, other.key))
     row = store.one(conn, SQL["change_survivor"], {**places, **fields})
     after = _snapshots(conn, [survivor])[survivor.customer_id] | fields
     details = {

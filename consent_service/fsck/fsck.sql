@@ -25,6 +25,7 @@ LEFT JOIN (
   UNION ALL SELECT customer_id FROM suppression
   UNION ALL SELECT customer_id FROM identifier
   UNION ALL SELECT customer_id FROM identifier_owner
+  UNION ALL SELECT customer_id FROM mail
 ) kept ON kept.customer_id = c.customer_id
 WHERE c.state = 'merged'
   AND (kept.customer_id IS NOT NULL OR c.time_zone IS NOT NULL OR c.locale IS NOT NULL OR c.segment IS NOT NULL);
@@ -42,6 +43,7 @@ LEFT JOIN (
   UNION ALL SELECT customer_id FROM suppression
   UNION ALL SELECT customer_id FROM identifier
   UNION ALL SELECT customer_id FROM identifier_owner
+  UNION ALL SELECT customer_id FROM mail
   UNION ALL SELECT customer_id FROM idempotency WHERE ciphertext <> ''
 ) kept ON kept.customer_id = c.customer_id
 WHERE c.state = 'erased'
@@ -224,6 +226,19 @@ FROM contact k
 LEFT JOIN heard h ON h.customer_id = k.customer_id AND h.event_id = k.event_id
 WHERE h.type IS NULL OR h.type NOT IN ('contact.recorded', 'contact.reported') OR h.recorded_at <> k.recorded_at
   OR (k.external_id IS NOT NULL AND h.type <> 'contact.reported');
+
+-- name: mail_without_its_event
+-- Mail that was sent or given up names the event that says so.
+WITH heard AS (
+  SELECT COALESCE(c.survivor_id, c.customer_id) AS customer_id, e.event_id, e.type, e.recorded_at
+  FROM event e
+  JOIN customer c ON c.customer_id = e.customer_id
+  WHERE c.state <> 'erased'
+)
+SELECT m.mail_id::text AS id
+FROM mail m
+LEFT JOIN heard h ON h.customer_id = m.customer_id AND h.event_id = m.event_id
+WHERE m.state <> 'queued' AND (h.type IS DISTINCT FROM 'mail.' || m.state OR h.recorded_at <> m.ended_at);
 
 -- name: event_without_its_permit
 -- Permits end and stay: one row for each event.

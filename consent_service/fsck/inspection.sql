@@ -52,6 +52,10 @@ WHERE customer_id = ANY (%(owners)s::uuid[]);
 -- name: identifiers
 SELECT customer_id, kind, value_hash, ciphertext FROM identifier WHERE customer_id = ANY (%(owners)s::uuid[]);
 
+-- name: mails
+-- What waits to be sent. By primary key.
+SELECT customer_id, mail_id AS id, ciphertext FROM mail WHERE customer_id = ANY (%(owners)s::uuid[]) AND state = 'queued';
+
 -- name: point_suppressions
 SELECT suppression_id, identifier_kind, channel, kind, set_at FROM point_suppression;
 

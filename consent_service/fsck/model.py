@@ -31,6 +31,7 @@ BY_SQL: Mapping[str, str] = {
     "suppression_without_its_event": "suppressions do not name the event that set them",
     "permit_without_its_event": "permits do not name the event that reserved them",
     "contact_without_its_event": "contacts do not name the event that recorded them",
+    "mail_without_its_event": "mails that were sent or given up do not name the event that says so",
     "event_without_its_permit": "reservations in history have not exactly one permit",
     "event_without_its_contact": "contacts in history are not exactly once in the ledger",
     "used_permit_without_its_contact": "used permits and their contacts do not agree",
@@ -50,6 +51,7 @@ BY_OWNER: Mapping[str, str] = {
 BY_OPENING: Mapping[str, str] = {
     "key_does_not_open": "data keys do not open with the root secret",
     "event_does_not_open": "events do not open, or their content is not what was committed to",
+    "mail_does_not_open": "mails that wait to be sent do not open",
     "identifier_does_not_open": "names do not open, or are found under another hash",
     "customer_differs_from_events": "time zone, locale, segment or names are not what history says",
     "dial_differs_from_events": "dials are not what the last event about their place says",

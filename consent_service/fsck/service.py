@@ -118,6 +118,7 @@ def _tell_page(
     owned = store.lineages(conn, list(owners))
     keys = _keys(conn, keyring, report, owned)
     names = _names(conn, keyring, report, owners, keys)
+    _open_mails(conn, report, owners, keys)
     tables = {name: store.rows(conn, name, list(owners)) for name in _TABLES}
     opened = _opened(report, store.events(conn, owned), keys, progress)
     # Both are in the order of the owners' ids.
@@ -174,6 +175,17 @@ def _keys(conn: Connection, keyring: Keyring, report: Report, owned: Mapping[UUI
             except ConsentError:
                 report.add("key_does_not_open", str(one))
         return found
+
+
+def _open_mails(
+    conn: Connection, report: Report, owners: Mapping[UUID, Mapping[str, Any]], keys: Mapping[UUID, DataKey]
+) -> None:
+    for owner, rows in store.rows(conn, "mails", list(owners)).items():
+        for row in rows if owner in keys else ():
+            try:
+                keys[owner].open(row["ciphertext"], row["id"].bytes)
+            except InvalidTag:
+                report.add("mail_does_not_open", str(row["id"]))
 
 
 def _names(

@@ -38,6 +38,7 @@ SELECT (SELECT jsonb_object_agg(type, n) FROM (SELECT 'event ' || type AS type, 
   || (SELECT jsonb_object_agg(state, n) FROM (SELECT 'permit ' || state AS state, count(*) AS n FROM permit GROUP BY 1
         UNION ALL SELECT 'customer ' || state, count(*) FROM customer GROUP BY 1
         UNION ALL SELECT 'key ' || secret_id, count(*) FROM customer_key GROUP BY 1
+        UNION ALL SELECT 'mail ' || state, count(*) FROM mail GROUP BY 1
         UNION ALL SELECT 'dial ' || coalesce(level, '-'), count(*) FROM dial GROUP BY 1
         UNION ALL SELECT 'owner ' || kind, count(*) FROM identifier_owner GROUP BY 1))
   || jsonb_build_object(

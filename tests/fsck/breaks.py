@@ -49,6 +49,28 @@ BREAKS: list[tuple[str, str]] = [
         ),
     ),
     (
+        "mail_without_its_event",
+        (
+            "INSERT INTO mail VALUES (%(dan)s, gen_random_uuid(), 'link', 'sent', now(), 1, now(), now(),"
+            " gen_random_uuid(), NULL)"
+        ),
+    ),
+    (
+        "mail_does_not_open",
+        (
+            "INSERT INTO mail VALUES (%(dan)s, gen_random_uuid(), 'link', 'queued', now(), 0, now(), NULL, NULL,"
+            " 'nothing that was sealed')"
+        ),
+    ),
+    (
+        "erased_customer_keeps_something",
+        "INSERT INTO mail VALUES (%(cy)s, gen_random_uuid(), 'link', 'queued', now(), 0, now(), NULL, NULL, 'x')",
+    ),
+    (
+        "merged_customer_keeps_something",
+        "INSERT INTO mail VALUES (%(bea)s, gen_random_uuid(), 'link', 'queued', now(), 0, now(), NULL, NULL, 'x')",
+    ),
+    (
         "event_without_content contact_differs_from_events",
         "DELETE FROM event_content WHERE event_id IN (SELECT event_id FROM contact WHERE customer_id = %(dan)s)",
     ),

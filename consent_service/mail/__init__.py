@@ -1,0 +1,1 @@
+"""Mail that the service itself sends to its customers: links, and questions whether they meant it."""
