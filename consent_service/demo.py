@@ -30,6 +30,7 @@ from consent_service.history.model import Actor
 from consent_service.keyring.service import Keyring
 from consent_service.keys import service as keys
 from consent_service.keys.model import ROLES
+from consent_service.links.service import own_link
 from consent_service.permissions.model import Report
 from consent_service.permissions.reports import report_many
 from consent_service.settings import Settings
@@ -119,11 +120,12 @@ SILENCE = {"changes": [{"channel": "email", "topic": "*", "level": "silent"}], "
 
 @dataclass(frozen=True)
 class Loaded:
-    """What is shown once: secrets by role, and Ben's id and bearer token."""
+    """What is shown once: secrets by role, and Ben's id, bearer token and the path of his link."""
 
     keys: Mapping[str, str]
     ben: UUID
     token: str
+    link: str
 
 
 def load(settings: Settings) -> None:
@@ -155,7 +157,7 @@ def _fill(conn: Connection, keyring: Keyring) -> Loaded | None:
     secrets = {role: keys.create(conn, keyring, DEMO, role=role, name=f"demo {role}")[1] for role in ROLES}
     ids = {name: _add(conn, keyring, person, now) for name, person in CAST.items()}
     token = profile.issue_token(conn, keyring, DESK, ids["Ben"])["token"]
-    return Loaded(secrets, ids["Ben"], token)
+    return Loaded(secrets, ids["Ben"], token, own_link(conn, keyring, ids["Ben"], minted_at=now))
 
 
 def _add(conn: Connection, keyring: Keyring, person: Person, now: datetime) -> UUID:
@@ -186,7 +188,7 @@ def _tell_again(url: str) -> None:
     click.echo(
         "The demo loads nothing: there is a catalogue already. Its keys were shown at the first start;\n"
         "`consent-service keys create --role desk --name NAME` makes others.\n"
-        f"The API's page: {url}/docs"
+        f"Ben's page, ben@example.com: ask for its link at {url}/link. The API's page: {url}/docs"
     )
 
 
@@ -198,6 +200,8 @@ def _tell(url: str, loaded: Loaded) -> None:
     title("The demo: a wine and garden shop with five customers, all made up")
     for person in CAST.values():
         click.echo(f"  {person.identifiers[0]:<24} {person.about}")
+    title("Ben's own page: his volume dials, as he sees them")
+    click.echo(f"  {url}{loaded.link}")
     title("Keys, shown this once. Paste these lines into another terminal:")
     click.echo(f"  export API={url}")
     for role, secret in loaded.keys.items():

@@ -27,6 +27,18 @@ def count(database: TestDatabase, table: str) -> int:
         return int(row[0])
 
 
+def test_the_first_start_prints_a_link_to_a_preference_page(
+    database: TestDatabase, capsys: pytest.CaptureFixture[str]
+) -> None:
+    demo.load(database.settings())
+    links = re.findall(rf"{re.escape(database.settings().public_url)}(/p/[a-z2-7]+)", capsys.readouterr().out)
+    assert len(links) == 1
+    app = create_app(database.settings(), database.service_url)
+    answer = app.test_client().get(links[0])
+    assert (answer.status_code, answer.headers["Location"]) == (303, "/preferences")
+    app.extensions["consent_service"].database.close()
+
+
 def test_every_role_gets_a_key_that_works(database: TestDatabase, capsys: pytest.CaptureFixture[str]) -> None:
     shown = loaded(database, capsys)
     app = create_app(database.settings(), database.service_url)

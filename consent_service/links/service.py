@@ -8,7 +8,7 @@ from uuid import UUID
 
 from consent_service.database import Connection, load
 from consent_service.keyring.service import Keyring
-from consent_service.links.model import Link, LinkBox, Purpose
+from consent_service.links.model import Link, LinkBox, Purpose, path_of
 
 SQL = load("consent_service.links", "links.sql")
 
@@ -48,6 +48,12 @@ def open_link(conn: Connection, keyring: Keyring, purpose: Purpose, token: str) 
     if row is None:
         return None
     return Opened(link=link, **row)
+
+
+def own_link(conn: Connection, keyring: Keyring, customer_id: UUID, *, minted_at: datetime, locale: str = "") -> str:
+    """The path of a link to the customer's desk that the service itself gives them, and nobody else."""
+    token = box(conn, keyring).write(Link("preferences", customer_id, minted_at, locale=locale))
+    return path_of("preferences", token)
 
 
 def box(conn: Connection, keyring: Keyring) -> LinkBox:

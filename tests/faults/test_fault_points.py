@@ -53,6 +53,7 @@ SELECT (SELECT jsonb_object_agg(type, n) FROM (SELECT 'event ' || type AS type, 
        'api keys', (SELECT count(*) FROM api_key),
        'revoked', (SELECT count(*) FROM api_key WHERE revoked_at IS NOT NULL),
        'answers', (SELECT count(*) FROM idempotency),
+       'links asked for', (SELECT count(*) FROM link_request),
        'catalogues', (SELECT count(*) FROM catalogue_version))
 """
 

@@ -18,7 +18,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +32,7 @@ from consent_service.keyring.service import Keyring
 from consent_service.keys import service as keys
 from consent_service.settings import Settings
 from tests.privacy.markers import Marks, hits, hits_in_files
-from tests.privacy.traffic import ROLES, Caller, erase, live_through, unreadable, walk_all_routes
+from tests.privacy.traffic import ROLES, Caller, erase, live_through, unreadable, visit_pages, walk_all_routes
 from tests.support.api import CATALOGUE, SYSTEM
 from tests.support.cluster import clean_environment, free_port, wait_until_live
 
@@ -63,6 +63,7 @@ class Lived:
     temporary: Path
     log: Path
     server: EmbeddedServer
+    tokens: list[str] = field(default_factory=list)
 
     def owner(self) -> psycopg.Connection:
         """The database's superuser."""
@@ -145,6 +146,7 @@ def round_of_traffic(one: Lived, marks: Marks) -> None:
     """A life, every route, requests that are none, and every fault, in these marks."""
     caller = one.caller
     one.customers.append(live_through(caller, marks))
+    one.tokens += visit_pages(caller, marks)
     erase(caller, marks)
     walk_all_routes(caller, marks)
     for sent in unreadable(marks):
@@ -235,6 +237,14 @@ def test_no_key_or_secret_stands_in_the_log(lived: Lived) -> None:
     secret = (lived.data / "secret.key").read_bytes().strip()
     for one in (secret, *(key.encode() for key in lived.caller.keys.values()), b"csk_", b"cst_"):
         assert one not in written
+
+
+def test_no_token_of_a_link_stands_in_a_log_or_in_the_database(lived: Lived) -> None:
+    assert len(lived.tokens) == 8
+    assert lived.caller.statuses[303] >= 8, "links were followed, and addresses taken"
+    written = lived.log.read_bytes() + lived.server.log.read_bytes() + dump(lived)
+    assert b'"route":"/u/<token>"' in written, "the links were followed"
+    assert [token for token in lived.tokens if token[:24].encode() in written.lower()] == []
 
 
 def test_the_databases_log_holds_nothing_of_a_person(lived: Lived) -> None:

@@ -10,6 +10,7 @@ import socket
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import urlencode, urlsplit
 
 from tests.privacy.markers import Marks
 from tests.support.api import NOTICE
@@ -17,6 +18,15 @@ from tests.support.contract import operations
 
 _numbers = itertools.count(1)
 ROLES = ("campaign", "desk", "auditor", "admin")
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A page: its status, the cookie that came with it, and what its forms carry."""
+
+    status: int
+    cookie: str
+    fields: dict[str, str]
 
 
 @dataclass
@@ -53,6 +63,21 @@ class Caller:
                 self.codes.add(found["code"])
             return found
         raise AssertionError("not reached")
+
+    def page(self, method: str, path: str, headers: Mapping[str, str], form: Mapping[str, str] | None = None) -> Shown:
+        """What a browser is shown, on a connection of its own."""
+        one = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
+        content_type = {"Content-Type": "application/x-www-form-urlencoded"} if form is not None else {}
+        try:
+            one.request(method, path, urlencode(form) if form is not None else None, {**headers, **content_type})
+            answer = one.getresponse()
+            html = answer.read().decode()
+        finally:
+            one.close()
+        self.statuses[answer.status] = self.statuses.get(answer.status, 0) + 1
+        token = re.search('name="csrf_token" value="([^"]*)"', html)
+        cookie = answer.headers.get("Set-Cookie", "").partition(";")[0]
+        return Shown(answer.status, cookie, {"csrf_token": token[1]} if token else {})
 
     def raw(self, sent: bytes) -> bytes:
         """What comes back for these very bytes."""
@@ -103,6 +128,23 @@ def live_through(caller: Caller, marks: Marks) -> str:
     caller.send("auditor", "GET", f"{path}/history?limit=5")
     caller.send("admin", "POST", "/v1/keys", {"name": f"{marks.word} key", "role": "desk"})
     return owner
+
+
+def visit_pages(caller: Caller, marks: Marks) -> list[str]:
+    """What a browser and a mail program do with the links in a person's mail, all in marks; the tokens of the links."""
+    row = {"customer": f"email:{marks.email}", "channel": "email", "topic": "events"}
+    wanted = [{**row, "purpose": purpose} for purpose in ("preferences", "unsubscribe", "louder", "quieter")]
+    minted = caller.send("campaign", "POST", "/v1/links", {"links": [*wanted, {**row, "customer": marks.word}]})
+    paths = [urlsplit(one["url"]).path for one in minted["results"] if "url" in one]
+    for path in paths:
+        for wrong in ("", "a", f"?{marks.word}={marks.email}"):
+            caller.page("GET", path + wrong, marked_headers(marks))
+            caller.page("POST", path + wrong, marked_headers(marks), {"List-Unsubscribe": marks.word})
+        caller.page("POST", path, marked_headers(marks), {"List-Unsubscribe": "One-Click"})
+    form = caller.page("GET", "/link", {})
+    for address in (marks.email, f"2.{marks.email}", f"nobody.{marks.email}", marks.word):
+        caller.page("POST", "/link", {**marked_headers(marks), "Cookie": form.cookie}, form.fields | {"email": address})
+    return [path.rpartition("/")[2] for path in paths]
 
 
 def erase(caller: Caller, marks: Marks) -> None:

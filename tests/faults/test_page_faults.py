@@ -1,0 +1,106 @@
+"""Whatever statement of a page's write is cut off: it never was or it is whole, and sent again it has one effect."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import pytest
+from werkzeug.test import TestResponse
+
+from tests.faults.test_fault_points import Stand, eventually, points
+from tests.faults.wire import Cut
+from tests.support.api import Api
+from tests.support.pages import browser, hidden, link_to
+from tests.support.soundness import expect_sound
+from tests.web.asking import is_of_pages, somebody
+
+Send = Callable[[], TestResponse]
+
+
+@dataclass(frozen=True)
+class Form:
+    """A form that writes.
+
+    Args:
+        prepare: makes what is needed, for people whom nobody has met; what sends the form, as often as it is called.
+        repeats: sent again after an answer that was lost, it has its effect once more, and that does no harm.
+    """
+
+    prepare: Callable[[Api], Send]
+    repeats: bool = False
+
+
+def _one_click(api: Api) -> Send:
+    ben = api.customer(somebody())
+    assert api.turn(ben, ("*", "offers", "everything")).status_code == 200
+    link = link_to(api, ben, "unsubscribe", place=("email", "offers/wine"))
+    return lambda: browser(api).post(link, data={"List-Unsubscribe": "One-Click"})
+
+
+def _asked(api: Api) -> Send:
+    client = browser(api)
+    fields = {"csrf_token": hidden(client.get("/link"), "csrf_token"), "email": "ann@example.com"}
+    return lambda: client.post("/link", data=fields)
+
+
+def _asked_by_visit(api: Api) -> Send:
+    client = browser(api)
+    client.get(link_to(api, api.customer(somebody())))
+    fields = {"csrf_token": hidden(client.get("/link"), "csrf_token")}
+    return lambda: client.post("/link/mine", data=fields)
+
+
+FORMS: dict[str, Form] = {
+    "POST /u/<token>": Form(_one_click),
+    # The worker sends one mail for what came twice.
+    "POST /link": Form(_asked, repeats=True),
+    "POST /link/mine": Form(_asked_by_visit, repeats=True),
+}
+# They change the visitor's own cookie only.
+OF_THE_COOKIE = {"POST /language", "POST /sign-out"}
+# Blueprints whose forms all have rows here.
+COMPLETE = {"links", "pages"}
+
+
+@pytest.fixture
+def stand(api: Api, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stand]:
+    monkeypatch.setattr("consent_service.links.requests.MOST_A_MINUTE", 10**9)
+    with api.made.owner() as owner:
+        yield Stand(api, monkeypatch, owner)
+
+
+@pytest.mark.parametrize("name", FORMS)
+def test_a_form_that_is_cut_anywhere_has_one_effect_when_it_is_sent_again(stand: Stand, name: str) -> None:
+    form = FORMS[name]
+    form.prepare(stand.api)()  # so that statements are prepared
+    send, before = form.prepare(stand.api), stand.standing()
+    with stand.wire.watching() as clean:
+        first = send()
+    assert first.status_code < 400, first.get_data(as_text=True)
+    one_effect = stand.effect(before)
+    assert one_effect
+    assert clean.commits, "a write is a transaction"
+    for number, cut in points(clean):
+        send, before = form.prepare(stand.api), stand.standing()
+        with stand.wire.watching(number, cut) as watch:
+            answer = send()
+        assert watch.happened
+        at = f"{cut.value} statement {number} of {clean.asked}"
+        assert answer.status_code == 503 or (cut is Cut.AFTER and number in clean.alone), at
+        had_effect = answer.status_code != 503 or (cut is Cut.LOST and number == clean.commits[-1])
+        assert stand.effect(before) == (one_effect if had_effect else {}), at
+        assert eventually(send).status_code == first.status_code, at
+        twice = had_effect and form.repeats
+        assert stand.effect(before) == {what: (1 + twice) * count for what, count in one_effect.items()}, at
+    expect_sound(stand.api.made)
+
+
+def test_every_form_that_could_write_has_a_row(api: Api) -> None:
+    writing = {
+        f"{method} {rule.rule}"
+        for rule in api.app.url_map.iter_rules()
+        if is_of_pages(api.app, rule.endpoint) and rule.endpoint.partition(".")[0] in COMPLETE
+        for method in (rule.methods or set()) - {"GET", "HEAD", "OPTIONS"}
+    }
+    assert writing == FORMS.keys() | OF_THE_COOKIE
