@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import gzip
 import hashlib
+import re
+from dataclasses import dataclass
 from functools import cache
 from importlib import resources
 
-from flask import Response
+from flask import Response, request
 
 from consent_service.errors import ConsentError
 
@@ -22,7 +25,7 @@ _DAY_SECONDS = 86400
 
 def url(name: str) -> str:
     """The address of a file of `web/static/`."""
-    return f"/static/{_read(name)[1]}/{name}"
+    return f"/static/{_read(name).tag}/{name}"
 
 
 def answer(version: str, name: str) -> Response:
@@ -33,20 +36,34 @@ def answer(version: str, name: str) -> Response:
     """
     if name not in _TYPES:
         raise ConsentError("not_found")
-    content, tag = _read(name)
-    response = Response(content, content_type=_TYPES[name])
-    response.headers["Cache-Control"] = "public, max-age=31536000, immutable" if version == tag else "no-store"
+    file = _read(name)
+    packed = request.accept_encodings["gzip"] > 0
+    response = Response(file.packed if packed else file.content, content_type=_TYPES[name])
+    if packed:
+        response.headers["Content-Encoding"] = "gzip"
+    response.headers["Vary"] = "Accept-Encoding"
+    response.headers["Cache-Control"] = "public, max-age=31536000, immutable" if version == file.tag else "no-store"
     return response
 
 
 def favicon() -> Response:
     """The icon where browsers look for it by themselves: its address never changes, so it is kept for a day."""
-    response = Response(_read("favicon.ico")[0], content_type="image/vnd.microsoft.icon")
+    response = Response(_read("favicon.ico").content, content_type="image/vnd.microsoft.icon")
     response.headers["Cache-Control"] = f"public, max-age={_DAY_SECONDS}"
     return response
 
 
+@dataclass(frozen=True, slots=True)
+class _File:
+    content: bytes
+    packed: bytes
+    tag: str
+
+
 @cache
-def _read(name: str) -> tuple[bytes, str]:
+def _read(name: str) -> _File:
+    """A file as it is sent: a style without its comments and indentation, which browsers need not load."""
     content = resources.files("consent_service.web").joinpath("static", name).read_bytes()
-    return content, hashlib.sha256(content).hexdigest()[:16]
+    if name.endswith(".css"):
+        content = re.sub(rb"\n\s*", b"\n", re.sub(rb"/\*.*?\*/", b"", content, flags=re.DOTALL)).lstrip()
+    return _File(content, gzip.compress(content, mtime=0), hashlib.sha256(content).hexdigest()[:16])
