@@ -10,6 +10,7 @@ from flask import Flask
 
 from consent_service.catalogue.api import blueprint as catalogue
 from consent_service.customers.api import blueprint as customers
+from consent_service.customers.pages import blueprint as me
 from consent_service.customers.suppressions_api import blueprint as suppressions
 from consent_service.database import Database
 from consent_service.dials.api import blueprint as dials
@@ -17,6 +18,7 @@ from consent_service.dials.message_pages import blueprint as messages
 from consent_service.dials.pages import blueprint as desk
 from consent_service.gathering import Gathering
 from consent_service.history.api import blueprint as history
+from consent_service.history.pages import blueprint as happened
 from consent_service.keyring.service import Keyring
 from consent_service.keys.api import blueprint as keys
 from consent_service.links.api import blueprint as minting
@@ -53,7 +55,7 @@ def create_app(settings: Settings, database_url: str) -> Flask:
     pages.install(app)
     for part in (health, docs, catalogue, keys, customers, suppressions, dials, permissions, history, minting):
         app.register_blueprint(part)
-    for part in (pages.blueprint, links, desk, messages):
+    for part in (pages.blueprint, links, desk, messages, me, happened):
         app.register_blueprint(part)
     return app
 

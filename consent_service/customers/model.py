@@ -152,6 +152,17 @@ def _normal_text(text: str) -> str:
     return text
 
 
+def masked(reference: str) -> str:
+    """A `kind:value` of which its owner knows it again and nobody else learns it: `email:an…@example.com`."""
+    kind, _, value = reference.partition(":")
+    if kind == EMAIL:
+        local, _, domain = value.rpartition("@")
+        return f"{kind}:{local[: 2 if len(local) > 3 else 1]}…@{domain}"
+    if kind == PHONE:
+        return f"{kind}:{value[:3]}…{value[-2:]}"
+    return f"{kind}:{value[:1]}…"
+
+
 def not_a_string() -> ConsentError:
     """What a number, null or an object gets where a reference belongs."""
     return _invalid("A customer reference is a string, kind:value.")

@@ -93,7 +93,7 @@ def change(
     after = before | dict(given)
     if after != before:
         row = store.one(conn, SQL["change"], {"customer_id": locked.customer_id, **after})
-        details = {"before": before, "after": after, "source": "api"}
+        details = {"before": before, "after": after, "source": _source(actor)}
         event = Event(locked.customer_id, "customer.changed", actor, row["changed_at"], details)
         history.record(conn, keyring, [event], keys={locked.customer_id: locked.key})
     names = store.identifiers(conn, {locked.customer_id: locked.key})[locked.customer_id]
@@ -129,7 +129,7 @@ def add_identifier(
 def _add(conn: Connection, keyring: Keyring, actor: Actor, locked: Locked, reference: Reference) -> None:
     own_key = {locked.customer_id: locked.key}
     added_at = store.insert_identifiers(conn, keyring, own_key, [(locked.customer_id, reference)])
-    details = {"before": None, "after": {"identifier": reference.text}, "source": "api"}
+    details = {"before": None, "after": {"identifier": reference.text}, "source": _source(actor)}
     event = Event(locked.customer_id, "identifier.added", actor, added_at, details)
     history.record(conn, keyring, [event], keys=own_key)
 
@@ -152,3 +152,7 @@ def issue_token(conn: Connection, keyring: Keyring, actor: Actor, customer_id: U
         "token": keys.mint_token(conn, keyring, locked.customer_id, actor.name),
         "expires_at": expires_at,
     }
+
+
+def _source(actor: Actor) -> str:
+    return "web" if actor.is_customer else "api"

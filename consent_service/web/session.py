@@ -86,6 +86,11 @@ def visit() -> Visit | None:
     return found if time.time() - found.began_at < LONGEST_SECONDS else None
 
 
+def show_times_in(time_zone: str) -> None:
+    """From now on the visit shows times in this zone."""
+    session[_VISIT] = session[_VISIT] | {"time_zone": time_zone}
+
+
 def close_visit() -> None:
     """Ends the visit; the language stays."""
     kept = session.get(_LANGUAGE)

@@ -1,0 +1,47 @@
+"""The words of history that are looked up by what an event says: reasons, ways, fields, stops."""
+
+from __future__ import annotations
+
+from consent_service.i18n import N_
+
+REASONS = {
+    "erased": N_("you had asked to be forgotten"),
+    "unknown_customer": N_("we did not know you yet"),
+    "suppressed": N_("we are to leave you alone"),
+    "essential": N_("you need to know it"),
+    "paused": N_("you had paused"),
+    "in_dialogue": N_("it answers what you began"),
+    "consent_expired": N_("your yes had ended"),
+    "no_consent": N_("you had not asked for it"),
+    "silent": N_("you want to hear nothing of it"),
+    "on_request_only": N_("you want it only when you ask"),
+    "volume_reached": N_("you had heard as much as you wanted"),
+    "quiet_hours": N_("it was too early or too late in the day"),
+    "allowed": N_("there was room for it"),
+}
+SOURCES = {
+    "web": N_("on these pages"),
+    "link": N_("by a link in a message"),
+    "phone": N_("by phone"),
+    "letter": N_("by letter"),
+    "form": N_("on a form"),
+    "visit": N_("on a visit"),
+    "email": N_("by e-mail"),
+    "sms": N_("by text message"),
+    "store": N_("in a shop"),
+    "dialogue": N_("in a conversation"),
+    "import": N_("from another system"),
+}
+FIELDS = {"time_zone": N_("Time zone"), "locale": N_("Language"), "segment": N_("Group")}
+
+# By what became of it, its kind, and whether it is about one channel.
+STOPS = {
+    ("set", "marketing", False): N_("From now on we send you no advertising."),
+    ("set", "marketing", True): N_("From now on we send you no advertising by %(channel)s."),
+    ("set", "all", False): N_("From now on we send you nothing at all."),
+    ("set", "all", True): N_("From now on we send you nothing at all by %(channel)s."),
+    ("lifted", "marketing", False): N_("Advertising is no longer stopped: your dials say what you hear."),
+    ("lifted", "marketing", True): N_("Advertising by %(channel)s is no longer stopped: your dials say what you hear."),
+    ("lifted", "all", False): N_("Messages are no longer stopped: your dials say what you hear."),
+    ("lifted", "all", True): N_("Messages by %(channel)s are no longer stopped: your dials say what you hear."),
+}
