@@ -25,6 +25,7 @@ from consent_service.links.api import blueprint as minting
 from consent_service.links.pages import blueprint as links
 from consent_service.permissions.api import blueprint as permissions
 from consent_service.permissions.checks import check_many
+from consent_service.permissions.together import Together
 from consent_service.settings import Settings
 from consent_service.web import auth, frame, pages, patience, problems, session
 from consent_service.web.docs import blueprint as docs
@@ -46,7 +47,7 @@ def create_app(settings: Settings, database_url: str) -> Flask:
     left = partial(patience.seconds_left, seconds)
     database, keyring = Database(database_url, settings, patience=left), Keyring(*settings.secrets)
     checks = Gathering(partial(check_many, database, keyring), left)
-    app.extensions["consent_service"] = Parts(settings, database, keyring, checks)
+    app.extensions["consent_service"] = Parts(settings, database, keyring, checks, Together(database, keyring, left))
     frame.install(app, settings)
     app.before_request(partial(patience.begin, seconds))
     auth.install(app)

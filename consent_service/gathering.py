@@ -1,10 +1,10 @@
-"""Single questions that come at the same moment are answered together, as one batch.
+"""Single requests that come at the same moment are answered together, as one batch.
 
 Whoever comes while nobody works begins at once. Whoever comes while others are answered waits for the next turn, and
-is then answered with all who wait by then: the busier, the larger the batches, and the cheaper each question. Those
+is then answered with all who wait by then: the busier, the larger the batches, and the cheaper each one. Those
 who asked together tend to come again together: so a turn begins when as many are there as had asked by the end of the
 last one, or a millisecond later. Who asks alone waits for nobody.
-No question is answered by work that began before it was asked, so that what was committed before it counts.
+None is answered by work that began before it was asked, so that what was committed before it counts.
 Knows no noun of the domain.
 """
 
@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from typing import Generic, TypeVar
 
 from consent_service.errors import Unavailable
@@ -28,14 +28,22 @@ class Gathering(Generic[Item, Answer]):
     """Answers items of many threads in batches.
 
     Args:
-        work: the answers to some items, one each, in their order. What it raises, it raises for all of them; items
-            that were not alone are then tried one by one, so that nobody suffers for another one.
+        work: the answers to some items, one each, in their order. What it raises, it raises for all of them.
         patience: seconds that the thread which calls `ask` may still wait.
+        repeats: items whose work failed are tried one by one, so that nobody suffers for another one. False for work
+            that has effects: nobody knows which it had, so nothing is done twice.
     """
 
-    def __init__(self, work: Callable[[Sequence[Item]], Sequence[Answer]], patience: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        work: Callable[[Sequence[Item]], Sequence[Answer]],
+        patience: Callable[[], float],
+        *,
+        repeats: bool = True,
+    ) -> None:
         self._work = work
         self._patience = patience
+        self._repeats = repeats
         self._lock = threading.Lock()
         self._waiting: deque[_Waiting[Item, Answer]] = deque()
         self._busy = False
@@ -106,14 +114,49 @@ class Gathering(Generic[Item, Answer]):
             for one in batch:
                 one.fail(Unavailable(error.detail))
         except Exception as error:
-            if len(batch) == 1:
-                batch[0].fail(error)
+            if self._repeats and len(batch) > 1:
+                for one in batch:
+                    self._answer([one])
                 return
-            for one in batch:
-                self._answer([one])
+            batch[0].fail(error)
+            for one in batch[1:]:  # each has an error of its own: who raises one writes into it
+                one.fail(Unavailable())
         else:
             for one, answer in zip(batch, answers, strict=True):
                 one.succeed(answer)
+
+
+class Lines(Generic[Item, Answer]):
+    """A gathering for each name, kept as long as somebody stands in it: who waits for one name holds up no other.
+
+    Args: see `Gathering`; what has effects is not repeated.
+    """
+
+    def __init__(self, work: Callable[[Sequence[Item]], Sequence[Answer]], patience: Callable[[], float]) -> None:
+        self._work = work
+        self._patience = patience
+        self._lock = threading.Lock()
+        self._lines: dict[Hashable, tuple[Gathering[Item, Answer], list[int]]] = {}
+
+    def standing(self) -> frozenset[Hashable]:
+        """The names for which somebody stands now."""
+        with self._lock:
+            return frozenset(self._lines)
+
+    def ask(self, name: Hashable, item: Item) -> Answer:
+        """The answer to one item, of the line of this name; raises as `Gathering.ask` does."""
+        with self._lock:
+            if name not in self._lines:
+                self._lines[name] = (Gathering(self._work, self._patience, repeats=False), [0])
+            line, standing = self._lines[name]
+            standing[0] += 1
+        try:
+            return line.ask(item)
+        finally:
+            with self._lock:
+                standing[0] -= 1
+                if not standing[0]:
+                    del self._lines[name]
 
 
 class _Waiting(Generic[Item, Answer]):

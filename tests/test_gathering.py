@@ -10,7 +10,7 @@ import pytest
 
 from consent_service import gathering as module
 from consent_service.errors import ConsentError, Unavailable
-from consent_service.gathering import Gathering
+from consent_service.gathering import Gathering, Lines
 
 SECONDS = 20.0
 
@@ -111,3 +111,29 @@ def test_many_threads_get_each_their_own_answer() -> None:
     gathering = Gathering(lambda items: [2 * item for item in items], lambda: SECONDS)
     with ThreadPoolExecutor(32) as pool:
         assert list(pool.map(gathering.ask, range(20_000))) == [2 * item for item in range(20_000)]
+
+
+def test_work_with_effects_is_never_done_twice() -> None:
+    work = Work()
+    found = ask_while_busy(work, Gathering(work, lambda: SECONDS, repeats=False), [2, 13, 4])
+    assert [type(one) for one in found].count(ValueError) == 1
+    assert [type(one) for one in found].count(Unavailable) == 2
+    assert len(work.batches) == 2
+
+
+def test_who_waits_in_one_line_holds_up_no_other_and_lines_end_with_the_last() -> None:
+    work = Work()
+    lines = Lines(work, lambda: SECONDS)
+    others = Lines(lambda items: [2 * item for item in items], lambda: SECONDS)
+    with ThreadPoolExecutor(4) as pool:
+        first = pool.submit(lines.ask, "one", 1)
+        assert work.begun.wait(SECONDS)
+        second = pool.submit(lines.ask, "two", 2)
+        while len(work.batches) < 2:
+            pass
+        assert lines.standing() == {"one", "two"}
+        work.go_on.set()
+        assert (first.result(), second.result()) == (2, 4)
+        asked = [pool.submit(others.ask, number % 3, number) for number in range(3000)]
+        assert [one.result() for one in asked] == [2 * number for number in range(3000)]
+    assert lines.standing() == others.standing() == frozenset()

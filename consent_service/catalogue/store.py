@@ -35,8 +35,8 @@ def lock(conn: Connection) -> datetime:
 
 
 def share(conn: Connection) -> None:
-    """Keeps `lock` waiting until this transaction ends; many may hold it at once."""
-    conn.run(SQL["share"], {"lock": CATALOGUE_LOCK})
+    """Keeps `lock` waiting until this transaction ends; many may hold it at once. Sent with the next statement."""
+    conn.queue(SQL["share"], {"lock": CATALOGUE_LOCK})
 
 
 def current(conn: Connection) -> Row | None:

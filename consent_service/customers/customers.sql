@@ -29,6 +29,13 @@ WHERE customer_id = ANY (%(customer_ids)s::uuid[])
 ORDER BY customer_id
 FOR NO KEY UPDATE;
 
+-- name: lock_free
+-- The same of those whom nobody else holds: waits for nobody, so that it needs no order. By primary key.
+SELECT customer_id, state, survivor_id, version, time_zone, locale, segment
+FROM customer
+WHERE customer_id = ANY (%(customer_ids)s::uuid[])
+FOR NO KEY UPDATE SKIP LOCKED;
+
 -- name: survivors
 -- The active customer that each of these ids leads to; no row for an unknown or erased one. By primary key.
 SELECT customer_id, coalesce(survivor_id, customer_id) AS survivor_id

@@ -113,6 +113,22 @@ def lock_many(conn: Connection, keyring: Keyring, customer_ids: Iterable[UUID]) 
     return {asked: locked[one] for asked, one in meant.items() if one in locked}
 
 
+def lock_free(conn: Connection, keyring: Keyring, customer_ids: Iterable[UUID]) -> dict[UUID, Locked | None]:
+    """Locks those of these customers whom nobody else holds, and waits for nobody; None for an erased one.
+
+    Missing are those whom somebody holds, and ids that were merged: `lock_many` is for them.
+    """
+    wanted = sorted(set(customer_ids))
+    if not wanted:
+        return {}
+    keyring.foresee(conn, wanted)
+    rows = {row["customer_id"]: row for row in conn.run(SQL["lock_free"], {"customer_ids": wanted})}
+    keys = keyring.find(conn, wanted)
+    return {
+        one: _locked(row, keys[one]) if one in keys else None for one, row in rows.items() if row["state"] != "merged"
+    }
+
+
 def require(conn: Connection, customer_id: UUID, actor: Actor) -> UUID:
     """The active customer whom an id in a URL means, for this actor; a merged id leads to its survivor.
 

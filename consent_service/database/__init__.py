@@ -5,7 +5,8 @@ has forked.
 """
 
 from consent_service.database.connection import Connection
+from consent_service.database.errors import RolledBack
 from consent_service.database.pool import Database
 from consent_service.database.queries import Statement, load
 
-__all__ = ["Connection", "Database", "Statement", "load"]
+__all__ = ["Connection", "Database", "RolledBack", "Statement", "load"]

@@ -7,6 +7,7 @@ the server made of it. It never repeats anything by itself.
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Generator, Iterator, Mapping
 from dataclasses import dataclass
@@ -23,6 +24,7 @@ from consent_service.database.queries import Statement
 Value = TypeVar("Value")
 Values = list[bytes | None]
 
+BEGIN, COMMIT = Statement("BEGIN"), Statement("COMMIT")
 LOOK_SECONDS = 0.1  # how often the waiting looks whether it should go on
 
 
@@ -90,6 +92,43 @@ class Connection(psycopg.Connection[DictRow]):
             raise GaveUp("the database is lost")
         if self.until is not None and time.monotonic() >= self.until:
             raise GaveUp("the database is silent for too long")
+
+    def execute(self, *args: Any, **kwargs: Any) -> psycopg.Cursor[DictRow]:
+        """Runs any SQL as the driver does, after what is queued."""
+        self.send_queued()
+        return super().execute(*args, **kwargs)
+
+    @contextlib.contextmanager
+    def transaction(self, *args: Any, **kwargs: Any) -> Iterator[psycopg.Transaction]:
+        """The driver's transaction, or savepoint inside one; what is queued in the block belongs to it."""
+        self.send_queued()
+        with super().transaction(*args, **kwargs) as opened:
+            yield opened
+            self.send_queued()
+
+    def begin(self) -> None:
+        """Begins a transaction, on the way of its first statement. `end` or `undo` has to follow."""
+        self.queue(BEGIN, {})
+
+    def end(self) -> None:
+        """Commits, on one way to the server with what is queued; both are undone, or neither.
+
+        Raises:
+            psycopg.Error: with an SQLSTATE that the server gives for what it undid, or without when nobody knows.
+        """
+        if self._queued and self._queued[0][0] is BEGIN and len(self._queued) == 1:
+            self.forget()  # nothing was asked
+            return
+        self._prepare(COMMIT)
+        if self._run_together(COMMIT, [], None).command_status != b"COMMIT":
+            raise psycopg.errors.InFailedSqlTransaction("the transaction had failed before")
+
+    def undo(self) -> None:
+        """Rolls back what is open; what was queued never was. Where that fails the connection is of no use any more."""
+        self.forget()
+        if self.pgconn.transaction_status in (pq.TransactionStatus.INTRANS, pq.TransactionStatus.INERROR):
+            with contextlib.suppress(psycopg.Error):
+                self.rollback()
 
     def run(self, statement: Statement, params: Mapping[str, Any] | None = None) -> Rows:
         """The rows of a statement of our files, which this connection prepares once and reads without a cursor."""

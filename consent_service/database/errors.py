@@ -20,6 +20,21 @@ _UNAVAILABLE_STATES = {"55P03", "25P03", "25P04", "0A000"}
 _RETRY_STATES = {"40001", "40P01"}
 
 
+class RolledBack(Exception):
+    """A transaction failed and certainly had no effect. Its cause says why."""
+
+
+def means_unavailable(error: BaseException) -> bool:
+    """True when no answer can be had now, for nobody: not for an error of the work itself, and not when the server
+    rolled it back for another one."""
+    return not may_be_repeated(error) and isinstance(translate(error) or error, Unavailable)
+
+
+def is_refusal(error: BaseException) -> bool:
+    """True when the server itself says that it rolled back: a commit that ends otherwise may have happened."""
+    return isinstance(error, psycopg.Error) and error.sqlstate is not None and not means_unavailable(error)
+
+
 def may_be_repeated(error: BaseException) -> bool:
     """True when the transaction was rolled back by the server for the sake of another one."""
     return isinstance(error, psycopg.Error) and error.sqlstate in _RETRY_STATES

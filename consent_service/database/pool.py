@@ -20,7 +20,7 @@ from psycopg.types.json import set_json_loads
 from psycopg_pool import ConnectionPool, PoolClosed
 
 from consent_service.database.connection import Connection
-from consent_service.database.errors import may_be_repeated, translate
+from consent_service.database.errors import RolledBack, is_refusal, may_be_repeated, means_unavailable, translate
 from consent_service.database.pulse import CONNECT_SECONDS, Pulse
 from consent_service.errors import Unavailable
 from consent_service.settings import Settings
@@ -100,14 +100,28 @@ class Database:
         """
         for attempt in range(TRANSACTION_ATTEMPTS):
             try:
-                with self._lent() as conn, conn.transaction():
+                with self._lent() as conn, _whole(conn):
                     self._extend_limits(conn)
-                    answer = work(conn)
-                    conn.send_queued()
-                    return answer
+                    return work(conn)
             except Exception as error:
                 if not may_be_repeated(error) or attempt + 1 == TRANSACTION_ATTEMPTS:
                     _raise_translated(error)
+        raise AssertionError("not reached")
+
+    def once(self, work: Callable[[Connection], Answer]) -> Answer:
+        """Runs work in a transaction, and never again, whatever happens.
+
+        Raises:
+            RolledBack: it certainly had no effect, and may be tried in another way.
+            Unavailable: no connection, or no answer; nobody knows whether it had an effect.
+        """
+        try:
+            with self._lent() as conn:
+                return _once(conn, work)
+        except RolledBack:
+            raise
+        except Exception as error:
+            _raise_translated(error)
         raise AssertionError("not reached")
 
     def close(self) -> None:
@@ -208,6 +222,37 @@ class Database:
             pool, self._pool = self._pool, None
         if pool is not None:
             pool.close(seconds)
+
+
+@contextlib.contextmanager
+def _whole(conn: Connection) -> Iterator[None]:
+    """One transaction around the block."""
+    conn.begin()
+    try:
+        yield
+        conn.end()
+    except BaseException:
+        conn.undo()
+        raise
+
+
+def _once(conn: Connection, work: Callable[[Connection], Answer]) -> Answer:
+    conn.begin()
+    try:
+        answer = work(conn)
+    except Exception as error:
+        conn.undo()
+        if means_unavailable(error):
+            raise
+        raise RolledBack from error
+    try:
+        conn.end()
+    except Exception as error:
+        conn.undo()
+        if is_refusal(error):
+            raise RolledBack from error
+        raise Unavailable from error  # the commit was on its way: whoever tries again may do it twice
+    return answer
 
 
 _OPTIONS: dict[str, Any] = {

@@ -23,7 +23,7 @@ def record(
     *,
     keys: Mapping[UUID, DataKey] | None = None,
 ) -> None:
-    """Adds events in the caller's transaction: the change and its history are one commit.
+    """Adds events in the caller's transaction: the change and its history are one commit. Sent with what follows.
 
     Args:
         keys: data keys that the caller has already; the others are looked up.
@@ -39,7 +39,7 @@ def record(
         committed, clear = seal_bytes(event.content())
         commitments.append(committed)
         ciphertexts.append(known[event.customer_id].seal(clear, event.event_id.bytes))
-    conn.run(
+    conn.queue(
         SQL["insert"],
         {
             "customer_ids": [event.customer_id for event in events],

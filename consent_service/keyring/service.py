@@ -102,7 +102,8 @@ class Keyring:
         return int(row["keys"])
 
     def _find(self, conn: Connection, customer_ids: Iterable[UUID]) -> dict[UUID, bytes]:
-        rows = conn.run(SQL["find"], {"customer_ids": sorted(customer_ids)})
+        wanted = sorted(customer_ids)
+        rows = conn.run(SQL["find"], {"customer_ids": wanted}) if wanted else ()
         return {row["customer_id"]: self._unwrap(row) for row in rows}
 
     def _unwrap(self, row: Mapping[str, Any]) -> bytes:

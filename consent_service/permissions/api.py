@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, TypeVar
 from uuid import UUID
 
 from flask import Blueprint, Response, g
@@ -13,20 +13,23 @@ from consent_service.errors import ConsentError
 from consent_service.keys.model import secret_hash
 from consent_service.permissions import schemas, service
 from consent_service.permissions.checks import Check
-from consent_service.permissions.contacts import contact_many
-from consent_service.permissions.model import Decision, Outcome, Question, Scope
-from consent_service.permissions.permits import release_many, reserve_many, show, use_many
+from consent_service.permissions.contacts import CONTACT, contact_many
+from consent_service.permissions.model import Asked, Decision, Outcome, Question, Scope
+from consent_service.permissions.permits import PERMIT, release_many, reserve_many, show, use_many
 from consent_service.permissions.reports import report_many
+from consent_service.permissions.taking import Way
+from consent_service.permissions.together import TAKERS, Wanted
 from consent_service.web.auth import access, admit, identify, key_sent
 from consent_service.web.current import this_request
 from consent_service.web.json import answer, read_object
 from consent_service.web.parts import parts
 from consent_service.web.rows import rows
-from consent_service.web.write import concerns, write
+from consent_service.web.write import concerns, may_come_again, write
 
 blueprint = Blueprint("permissions", __name__)
 
 Many = Callable[..., Sequence[Outcome | ConsentError]]
+Row = TypeVar("Row")
 
 
 ASKERS = frozenset(("campaign", "desk", "auditor"))
@@ -37,7 +40,7 @@ LONGEST_READ_AHEAD = 4096  # bytes
 @access(*ASKERS, by_view=True)
 def check() -> Response:
     """May this contact be made? Changes nothing. Those who ask at the same moment are decided together."""
-    question, key = _asked_ahead(), key_sent()
+    question, key = _asked_ahead(schemas.question), key_sent()
     if isinstance(question, Question) and key is not None:
         checked = parts().checks.ask(Check(secret_hash(key), question))
         admit(checked.key, ASKERS)
@@ -59,12 +62,12 @@ def _check_alone(question: Question | ConsentError | None) -> Decision | Consent
         return service.decide_many(conn, joined.keyring, [question], scope=Scope.of(actor))[0]
 
 
-def _asked_ahead() -> Question | ConsentError | None:
+def _asked_ahead(read: Callable[[object], Row]) -> Row | ConsentError | None:
     """What is asked, or what is wrong with it, which nobody is told who has no key; None: too long to be read first."""
     if not 0 < (this_request().content_length or 0) <= LONGEST_READ_AHEAD:
         return None
     try:
-        return schemas.question(read_object())
+        return read(read_object())
     except ConsentError as error:
         return error
 
@@ -85,11 +88,28 @@ def _row(decision: Decision | ConsentError, explain: bool) -> dict[str, Any]:
     return decision.row() if isinstance(decision, ConsentError) else decision.shown(explain=explain)
 
 
+def _take(way: Way, read: Callable[[object], Asked], alone: Callable[[], Response]) -> Response:
+    """Asks and writes together with those who ask at the same moment, or else alone."""
+    asked, key = _asked_ahead(read), key_sent()
+    if isinstance(asked, Asked) and key is not None and not may_come_again():
+        taken = parts().together.take(Wanted(secret_hash(key), g.request_id, way, asked))
+        if taken.outcome is not None:
+            admit(taken.key, TAKERS)
+            return _one([taken.outcome])
+    with parts().database.reading() as conn:
+        identify(conn, parts().keyring, TAKERS)
+    return alone()
+
+
 @blueprint.post("/v1/permits")
-@access("campaign")
-@write
-def reserve(conn: Connection) -> Response:
+@access(*TAKERS, by_view=True)
+def reserve() -> Response:
     """Asks, and reserves room."""
+    return _take(PERMIT, schemas.permit, _reserve_alone)
+
+
+@write
+def _reserve_alone(conn: Connection) -> Response:
     return _one(reserve_many(conn, parts().keyring, g.actor, [schemas.permit(read_object())]))
 
 
@@ -121,10 +141,14 @@ def release(conn: Connection, permit_id: str) -> Response:
 
 
 @blueprint.post("/v1/contacts")
-@access("campaign")
-@write
-def contact(conn: Connection) -> Response:
+@access(*TAKERS, by_view=True)
+def contact() -> Response:
     """Asks and records in one step."""
+    return _take(CONTACT, schemas.contact, _contact_alone)
+
+
+@write
+def _contact_alone(conn: Connection) -> Response:
     return _one(contact_many(conn, parts().keyring, g.actor, [schemas.contact(read_object())]))
 
 

@@ -17,7 +17,7 @@ from consent_service.errors import ConsentError
 from consent_service.history.model import Actor, Event
 from consent_service.keyring.service import Keyring
 from consent_service.permissions.model import Asked, Decision, Outcome
-from consent_service.permissions.taking import Clock, Page, asked_details, take_many
+from consent_service.permissions.taking import Claim, Clock, Page, Way, asked_details, take_many
 
 
 def contact_many(
@@ -34,19 +34,15 @@ def contact_many(
         instants: replay's clock: when each contact was made; None: now.
     """
 
-    def granted(page: Page, row: Asked, _: Resolved, decision: Decision) -> Mapping[str, Any]:
-        return add(page, actor, row, decision)
+    claims = [one if isinstance(one, ConsentError) else Claim(actor, CONTACT, one) for one in asked]
+    return take_many(conn, keyring, claims, clock=Clock(instants is None, instants))
 
-    return take_many(
-        conn,
-        keyring,
-        actor,
-        asked,
-        statement="insert_contacts",
-        refusal="contact.refused",
-        granted=granted,
-        clock=Clock(not_before_now=instants is None, instants=instants),
-    )
+
+def _granted(page: Page, actor: Actor, asked: Asked, _: Resolved, decision: Decision) -> Mapping[str, Any]:
+    return add(page, actor, asked, decision)
+
+
+CONTACT = Way("contact.refused", _granted)
 
 
 def add(page: Page, actor: Actor, row: Asked, decision: Decision, *, permit_id: UUID | None = None) -> dict[str, Any]:
@@ -62,7 +58,7 @@ def add(page: Page, actor: Actor, row: Asked, decision: Decision, *, permit_id: 
     }
     event = Event(decision.customer_id, "contact.recorded", actor, decision.decided_at, details)
     page.events.append(event)
-    page.rows.append(
+    page.contacts.append(
         {
             "customer_id": decision.customer_id,
             "contact_id": contact_id,

@@ -203,8 +203,8 @@ class Outcome:
         return self.status < 300
 
 
-def refused(decision: Decision) -> Outcome:
-    """409 not_permitted with the decision."""
+def refused(decision: Mapping[str, Any]) -> Outcome:
+    """409 not_permitted with the decision, as it is shown."""
     error = ConsentError("not_permitted", "The contact is not permitted: the decision says why.")
     return Outcome(
         409,
@@ -214,7 +214,7 @@ def refused(decision: Decision) -> Outcome:
             "status": error.status,
             "code": error.code,
             "detail": error.detail,
-            "decision": decision.shown(),
+            "decision": decision,
         },
     )
 

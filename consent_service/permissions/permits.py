@@ -25,7 +25,7 @@ from consent_service.keyring.service import Keyring
 from consent_service.permissions import contacts, store
 from consent_service.permissions.model import Asked, Decision, Outcome, Question, Scope, refused
 from consent_service.permissions.rounds import rounds
-from consent_service.permissions.taking import Page, asked_details, take_many
+from consent_service.permissions.taking import Claim, Page, Way, asked_details, take_many
 
 _ENDED = {
     "released": ("permit_released", "The permit was released. Ask for a new one."),
@@ -39,39 +39,44 @@ def reserve_many(
 ) -> list[Outcome | ConsentError]:
     """Asks about each contact and reserves room for the allowed ones: 201 the permit, 409 the decision, or an error."""
 
-    def granted(page: Page, row: Asked, who: Resolved, decision: Decision) -> Mapping[str, Any]:
-        assert decision.customer_id is not None
-        permit_id = uuid7()
-        expires_at = decision.instant + timedelta(seconds=row.expires_in_seconds)
-        body: dict[str, Any] = {
-            "id": encode_id(decision.customer_id, permit_id),
-            "valid_from": format_time(decision.instant),
-            "expires_at": format_time(expires_at),
-        }
-        shown = decision.shown()
-        details = {**asked_details(row), "permit": body, "decision": shown}
-        event = Event(decision.customer_id, "permit.reserved", actor, decision.decided_at, details)
-        page.events.append(event)
-        page.rows.append(
-            {
-                "customer_id": decision.customer_id,
-                "permit_id": permit_id,
-                "key_name": actor.name,
-                "channel": row.question.channel,
-                "topic": row.question.topic,
-                "campaign": row.campaign,
-                "value_kind": who.kind,
-                "value_hash": who.value_hash,
-                "reserved_at": decision.decided_at,
-                "valid_from": decision.instant,
-                "expires_at": expires_at,
-                "counts": not decision.essential,
-                "event_id": event.event_id,
-            }
-        )
-        return {**body, **shown}
+    claims = [one if isinstance(one, ConsentError) else Claim(actor, PERMIT, one) for one in asked]
+    return take_many(conn, keyring, claims)
 
-    return take_many(conn, keyring, actor, asked, statement="insert_permits", refusal="permit.refused", granted=granted)
+
+def _granted(page: Page, actor: Actor, asked: Asked, who: Resolved, decision: Decision) -> Mapping[str, Any]:
+    assert decision.customer_id is not None
+    permit_id = uuid7()
+    expires_at = decision.instant + timedelta(seconds=asked.expires_in_seconds)
+    body: dict[str, Any] = {
+        "id": encode_id(decision.customer_id, permit_id),
+        "valid_from": format_time(decision.instant),
+        "expires_at": format_time(expires_at),
+    }
+    shown = decision.shown()
+    details = {**asked_details(asked), "permit": body, "decision": shown}
+    event = Event(decision.customer_id, "permit.reserved", actor, decision.decided_at, details)
+    page.events.append(event)
+    page.permits.append(
+        {
+            "customer_id": decision.customer_id,
+            "permit_id": permit_id,
+            "key_name": actor.name,
+            "channel": asked.question.channel,
+            "topic": asked.question.topic,
+            "campaign": asked.campaign,
+            "value_kind": who.kind,
+            "value_hash": who.value_hash,
+            "reserved_at": decision.decided_at,
+            "valid_from": decision.instant,
+            "expires_at": expires_at,
+            "counts": not decision.essential,
+            "event_id": event.event_id,
+        }
+    )
+    return {**body, **shown}
+
+
+PERMIT = Way("permit.refused", _granted)
 
 
 def use_many(conn: Connection, keyring: Keyring, actor: Actor, ids: Sequence[str]) -> list[Outcome | ConsentError]:
@@ -83,7 +88,7 @@ def use_many(conn: Connection, keyring: Keyring, actor: Actor, ids: Sequence[str
         page, ended = Page(), list[dict[str, Any]]()
         for (place, row), decision in zip(open_rows, _ask_again(conn, actor, open_rows), strict=True):
             outcomes[place] = _use(page, ended, actor, row, decision)
-        store.insert(conn, "insert_contacts", page.rows)
+        store.insert(conn, "insert_contacts", page.contacts)
         store.end_permits(conn, ended)
         history.record(conn, keyring, page.events, keys={one.customer_id: one.key for one in locked.values()})
         used = [(place, row) for place, row in zip(positions, rows, strict=True) if row["state"] == "used"]
@@ -159,20 +164,18 @@ def _use(
     }
     if decision.allowed:
         body = contacts.add(page, actor, asked, decision, permit_id=row["permit_id"])
-        ended.append({**end, "contact_id": page.rows[-1]["contact_id"]})
+        ended.append({**end, "contact_id": page.contacts[-1]["contact_id"]})
         return Outcome(201, body)
-    details = {
-        **asked_details(asked),
-        "permit_id": encode_id(row["customer_id"], row["permit_id"]),
-        "decision": decision.shown(),
-    }
+    shown = decision.shown()
+    permit_id = encode_id(row["customer_id"], row["permit_id"])
+    details = {**asked_details(asked), "permit_id": permit_id, "decision": shown}
     # Quiet hours pass, and the permit may be used then; every other refusal ends it.
     stays_open = decision.reason == "quiet_hours"
     type_ = "permit.refused" if stays_open else "permit.voided"
     page.events.append(Event(row["customer_id"], type_, actor, decision.decided_at, details))
     if not stays_open:
         ended.append({**end, "state": "void"})
-    return refused(decision)
+    return refused(shown)
 
 
 def _used_before(

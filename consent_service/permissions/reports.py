@@ -171,7 +171,7 @@ def _record(
             results[row.place] = Reported(known_id, first["permitted"], first["reason"], new=False)
         else:
             results[row.place] = _add(page, actor, row, external, decision)
-    store.insert(conn, "insert_contacts", page.rows)
+    store.insert(conn, "insert_contacts", page.contacts)
     if erased:
         store.count_erased(conn, erased)
     history.record(conn, keyring, page.events, keys={one.customer_id: one.key for one in locked.values()})
@@ -197,7 +197,7 @@ def _add(page: Page, actor: Actor, row: _Row, external: str, decision: Decision)
     }
     event = Event(decision.customer_id, "contact.reported", actor, decision.decided_at, details)
     page.events.append(event)
-    page.rows.append(
+    page.contacts.append(
         {
             "customer_id": decision.customer_id,
             "contact_id": contact_id,

@@ -14,30 +14,48 @@ from uuid import UUID
 
 from consent_service.catalogue.service import hold_catalogue
 from consent_service.clock import format_time
-from consent_service.customers.service import Locked, Resolved, foresee, lock_many, resolve_many
+from consent_service.customers.service import Locked, Resolved, lock_many, resolve_many
 from consent_service.database import Connection
 from consent_service.errors import ConsentError
 from consent_service.history import service as history
 from consent_service.history.model import Actor, Event
-from consent_service.keyring.model import NOBODY
+from consent_service.keyring.model import NOBODY, DataKey
 from consent_service.keyring.service import Keyring
 from consent_service.permissions import store
 from consent_service.permissions.model import Asked, Decision, Outcome, Scope, refused
 from consent_service.permissions.rounds import rounds
 
-# Of more, hashing the names twice costs more than the round trip that it saves.
-FEW = 20
-
 
 @dataclass
 class Page:
-    """What one round writes: rows of one table, and events."""
+    """What one round writes: rows of the two tables, and events."""
 
-    rows: list[dict[str, Any]] = field(default_factory=list)
+    permits: list[dict[str, Any]] = field(default_factory=list)
+    contacts: list[dict[str, Any]] = field(default_factory=list)
     events: list[Event] = field(default_factory=list)
 
 
-Granted = Callable[[Page, Asked, Resolved, Decision], Mapping[str, Any]]
+Granted = Callable[[Page, Actor, Asked, Resolved, Decision], Mapping[str, Any]]
+
+
+@dataclass(frozen=True)
+class Way:
+    """How room is taken. `refusal`: the type of the event of a refusal.
+
+    `granted` adds the row and the event of one granted question to the page, and returns the answer's body.
+    """
+
+    refusal: str
+    granted: Granted
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """What somebody asks for, in which way."""
+
+    actor: Actor
+    way: Way
+    asked: Asked
 
 
 @dataclass(frozen=True)
@@ -48,55 +66,86 @@ class Clock:
     instants: Sequence[datetime] | None = None
 
 
+USUAL_CLOCK = Clock()
+
+
+@dataclass(frozen=True)
+class Held:
+    """Who is meant by each claim that could be read, in their order, and the keys of those who are locked."""
+
+    who: Sequence[Resolved]
+    keys: Mapping[UUID, DataKey]
+
+
 def take_many(
     conn: Connection,
     keyring: Keyring,
-    actor: Actor,
-    asked: Sequence[Asked | ConsentError],
+    claims: Sequence[Claim | ConsentError],
     *,
-    statement: str,
-    refusal: str,
-    granted: Granted,
-    clock: Clock | None = None,
+    clock: Clock = USUAL_CLOCK,
 ) -> list[Outcome | ConsentError]:
-    """Asks for each row, in order, and writes what is granted or refused.
+    """Locks all whom the claims name, asks for each claim, in order, and writes what is granted or refused."""
+    readable = [claim for claim in claims if isinstance(claim, Claim)]
+    found, locked = hold(conn, keyring, [claim.asked.question.customer for claim in readable])
+    held = Held(found, {one.customer_id: one.key for one in locked.values()})
+    return take_held(conn, keyring, claims, held, clock=clock)
 
-    Args:
-        statement: the insert for the rows that `granted` adds to the page.
-        refusal: the type of the event of a refusal.
-        granted: adds the row and the event of one granted question, and returns the answer's body.
-    """
-    clock = clock or Clock()
-    outcomes: list[Outcome | ConsentError | None] = [row if isinstance(row, ConsentError) else None for row in asked]
-    live = [(place, row) for place, row in enumerate(asked) if not isinstance(row, ConsentError)]
-    found, locked = hold(conn, keyring, [row.question.customer for _, row in live])
-    for positions in rounds([who.customer_id for who in found]):
-        batch = [(*live[position], found[position]) for position in positions if found[position].error is None]
-        for position in positions:
-            if found[position].error is not None:
-                outcomes[live[position][0]] = found[position].error
-        if not batch:
-            continue
+
+def take_held(
+    conn: Connection,
+    keyring: Keyring,
+    claims: Sequence[Claim | ConsentError],
+    held: Held,
+    *,
+    clock: Clock = USUAL_CLOCK,
+) -> list[Outcome | ConsentError]:
+    """The same where the customers are locked already."""
+    outcomes: dict[int, Outcome | ConsentError] = {
+        place: claim for place, claim in enumerate(claims) if isinstance(claim, ConsentError)
+    }
+    live = [(place, claim) for place, claim in enumerate(claims) if isinstance(claim, Claim)]
+    for positions in rounds([who.customer_id for who in held.who]):
         page = Page()
-        decisions = store.decide(
-            conn,
-            [_at(row, clock, place) for place, row, _ in batch],
-            [who for _, _, who in batch],
-            scope=Scope.of(actor),
-            bounded=clock.instants is None,
-            not_before_now=clock.not_before_now,
-        )
-        for (place, row, who), decision in zip(batch, decisions, strict=True):
-            if isinstance(decision, ConsentError):
-                outcomes[place] = decision
-            elif decision.allowed:
-                outcomes[place] = Outcome(201, granted(page, row, who, decision))
+        batch: dict[Scope, list[_Row]] = {}
+        for position in positions:
+            (place, claim), who = live[position], held.who[position]
+            if who.error is not None:
+                outcomes[place] = who.error
             else:
-                page.events.append(_refusal(refusal, actor, row, decision))
-                outcomes[place] = refused(decision)
-        store.insert(conn, statement, page.rows)
-        history.record(conn, keyring, page.events, keys={one.customer_id: one.key for one in locked.values()})
-    return [outcome for outcome in outcomes if outcome is not None]
+                batch.setdefault(Scope.of(claim.actor), []).append((place, claim, who))
+        for scope, rows in batch.items():
+            for (place, claim, who), decision in zip(rows, _decide(conn, rows, scope, clock), strict=True):
+                outcomes[place] = _outcome(page, claim, who, decision)
+        store.insert(conn, "insert_permits", page.permits)
+        store.insert(conn, "insert_contacts", page.contacts)
+        history.record(conn, keyring, page.events, keys=held.keys)
+    return [outcomes[place] for place in range(len(claims))]
+
+
+_Row = tuple[int, Claim, Resolved]
+
+
+def _decide(conn: Connection, rows: Sequence[_Row], scope: Scope, clock: Clock) -> list[Decision | ConsentError]:
+    return store.decide(
+        conn,
+        [_at(claim.asked, clock, place) for place, claim, _ in rows],
+        [who for _, _, who in rows],
+        scope=scope,
+        bounded=clock.instants is None,
+        not_before_now=clock.not_before_now,
+    )
+
+
+def _outcome(page: Page, claim: Claim, who: Resolved, decision: Decision | ConsentError) -> Outcome | ConsentError:
+    if isinstance(decision, ConsentError):
+        return decision
+    if decision.allowed:
+        return Outcome(201, claim.way.granted(page, claim.actor, claim.asked, who, decision))
+    shown = decision.shown()
+    details = {**asked_details(claim.asked), "decision": shown}
+    owner = decision.customer_id or NOBODY
+    page.events.append(Event(owner, claim.way.refusal, claim.actor, decision.decided_at, details))
+    return refused(shown)
 
 
 def hold(conn: Connection, keyring: Keyring, references: Sequence[str]) -> tuple[list[Resolved], dict[UUID, Locked]]:
@@ -104,15 +153,14 @@ def hold(conn: Connection, keyring: Keyring, references: Sequence[str]) -> tuple
 
     Those who were merged or erased between the two are what they are now.
     """
-    if len(references) <= FEW:
-        foresee(conn, keyring, references)
     hold_catalogue(conn)
     found = resolve_many(conn, keyring, references)
     locked = lock_many(conn, keyring, {who.customer_id for who in found if who.customer_id is not None})
-    return [_settled(who, locked) for who in found], locked
+    return [settled(who, locked) for who in found], locked
 
 
-def _settled(who: Resolved, locked: Mapping[UUID, Locked]) -> Resolved:
+def settled(who: Resolved, locked: Mapping[UUID, Locked | None]) -> Resolved:
+    """Whom the reference means, under the lock."""
     if who.customer_id is None:
         return who
     one = locked.get(who.customer_id)
@@ -125,11 +173,6 @@ def _at(row: Asked, clock: Clock, place: int) -> Any:
     if clock.instants is None:
         return row.question
     return replace(row.question, at=clock.instants[place])
-
-
-def _refusal(type_: str, actor: Actor, row: Asked, decision: Decision) -> Event:
-    details = {**asked_details(row), "decision": decision.shown()}
-    return Event(decision.customer_id or NOBODY, type_, actor, decision.decided_at, details)
 
 
 def asked_details(row: Asked) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from consent_service.database import Database
 from consent_service.gathering import Gathering
 from consent_service.keyring.service import Keyring
 from consent_service.permissions.checks import Check, Checked
+from consent_service.permissions.together import Together
 from consent_service.settings import Settings
 
 
@@ -21,6 +22,7 @@ class Parts:
     database: Database
     keyring: Keyring
     checks: Gathering[Check, Checked]
+    together: Together
 
 
 def parts() -> Parts:

@@ -45,6 +45,11 @@ def write(view: Callable[..., Response]) -> Callable[..., Response]:
     return run
 
 
+def may_come_again() -> bool:
+    """True for a request with an Idempotency-Key: its answer is kept in a transaction of its own."""
+    return "Idempotency-Key" in request.headers
+
+
 def concerns(customer_id: UUID) -> None:
     """Says whose key encrypts the stored answer of this request."""
     g.concerned_customer = customer_id

@@ -25,12 +25,18 @@ ATTEMPTS = 3
 Edits = Mapping[str, Sequence[tuple[str, str]]]
 
 LOCK = "ORDER BY customer_id\nFOR NO KEY UPDATE;"
-NO_ROW_LOCK: Edits = {"customers/customers.sql": [(LOCK, "ORDER BY customer_id;")]}
+LOCK_OF_THE_FREE = "\nFOR NO KEY UPDATE SKIP LOCKED;"
+NO_ROW_LOCK: Edits = {"customers/customers.sql": [(LOCK, "ORDER BY customer_id;"), (LOCK_OF_THE_FREE, ";")]}
 
 _DECIDE_AND_LOCK = """
-def _decide_and_lock(keyring, conn, questions, resolved, **options):
+from consent_service.customers.store import SQL
+
+LOCK = SQL["lock"]
+
+
+def _decide_and_lock(conn, questions, resolved, **options):
     decisions = store.decide(conn, questions, resolved, **options)
-    lock_many(conn, keyring, {who.customer_id for who in resolved if who.customer_id})
+    conn.run(LOCK, {"customer_ids": sorted({who.customer_id for who in resolved if who.customer_id})})
     return decisions
 
 
@@ -39,10 +45,15 @@ def _decide_and_lock(keyring, conn, questions, resolved, **options):
 DECISION_BEFORE_LOCK: Edits = {
     "permissions/taking.py": [
         ("locked = lock_many(conn, keyring, {", "locked, _ = {}, ({"),
-        ("return [_settled(who, locked) for who in found], locked", "return found, locked"),
-        ("decisions = store.decide(", "decisions = _decide_and_lock(keyring, "),
+        ("return [settled(who, locked) for who in found], locked", "return found, locked"),
+        ("return store.decide(", "return _decide_and_lock("),
         ("def hold(", _DECIDE_AND_LOCK + "def hold("),
-    ]
+    ],
+    "permissions/together.py": [
+        ("locked = lock_many(conn, keyring, named) if waits", "locked = {} if True"),
+        ("others = frozenset() if waits", "others = frozenset() if True"),
+        ("settled(who[place], locked) for place", "who[place] for place"),
+    ],
 }
 
 _KEEP_ANSWERS = """

@@ -73,7 +73,7 @@ class Wire:
 
         monkeypatch.setattr(psycopg.Connection, "wait", watched)
         # What the service's own connection does in several steps is one statement, whether it was prepared or not.
-        for name in ("run", "foresee"):
+        for name in ("run", "foresee", "queue", "end"):
             if hasattr(Connection, name):
                 monkeypatch.setattr(Connection, name, self._whole(getattr(Connection, name)))
 
