@@ -24,7 +24,7 @@ endef
 # Programs of Debian that tests drive; tests that miss theirs skip, and say so. Further ones go here.
 DEBIAN_PACKAGES := nginx chromium fonts-noto-core
 
-.PHONY: run test debian fuzz mutants bench bench-doc check messages format lock clean
+.PHONY: run test debian fuzz mutants mutants-around bench bench-doc check messages format lock clean
 
 run: $(VENV)/.installed
 	$(BIN)/consent-service serve --demo
@@ -52,9 +52,13 @@ debian:
 fuzz: $(VENV)/.installed-test
 	CONSENT_TEST_FUZZ_CALLS=$${CONSENT_TEST_FUZZ_CALLS:-50000} $(BIN)/python -m pytest -q tests/contract/test_schemathesis.py
 
-# Small changes of the decision, in SQL and in its rendering, each of which some question has to notice; some minutes.
-mutants: $(VENV)/.installed-test
+# Small changes of the decision, in SQL and in its rendering, each of which some question has to notice, and of the Python
+# around it, each of which some test has to; a quarter of an hour. `make mutants-around FILES=dials` for some files.
+mutants: mutants-around
 	$(BIN)/python -m pytest -q -s tests/mutants/decision.py tests/mutants/rendering.py
+
+mutants-around: $(VENV)/.installed-test
+	$(BIN)/python -m tests.mutants.around $(FILES)
 
 bench: $(VENV)/.installed-test
 # BENCH='--customers 100000 --only check,batch --data-dir FOLDER': some parts, and seeds that are kept.

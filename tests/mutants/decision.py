@@ -21,6 +21,7 @@ from psycopg.rows import dict_row
 from consent_service.database import Connection, Statement
 from consent_service.permissions import store
 from consent_service.permissions.model import Question
+from tests.mutants.reasons import reasons
 from tests.mutants.sql import Mutant, mutants
 from tests.permissions.deciding import CASES, expect
 from tests.permissions.test_decide_agrees_with_rules import OTHER_PLACES, SEED, as_tuple, from_sql
@@ -34,19 +35,6 @@ MIGRATION = Path(__file__).parents[2] / "migrations" / "0001_catalogue.sql"
 LISTED = Path(__file__).with_name("survivors.txt")
 # A mutant of the walk through the night may walk for ever.
 PATIENCE = "2s"
-
-
-def reasons(listed: Path = LISTED) -> dict[str, str]:
-    """Names of mutants that may live, each with its reason: a line each, the reason indented, `#` for remarks."""
-    found: dict[str, str] = {}
-    name = ""
-    for line in listed.read_text(encoding="utf-8").splitlines():
-        if line.startswith("  "):
-            found[name] = f"{found.get(name, '')} {line.strip()}".strip()
-        elif line and not line.startswith("#"):
-            name = line
-            assert name not in found, f"stands twice: {name}"
-    return found
 
 
 def walk() -> str:
@@ -124,7 +112,7 @@ def test_no_mutant_lives_without_a_reason(conn: Connection, monkeypatch: pytest.
                 del alive[one]
 
     hunt()
-    listed = reasons()
+    listed = reasons(LISTED)
     names = {one.name for one in alive}
     with_reason = len(names & set(listed))
     seconds = time.monotonic() - began

@@ -1,4 +1,7 @@
-"""Makes mutants of a Python module: one small change of its syntax tree each. It knows no rule of the decision."""
+"""Makes mutants of a Python module: one small change of its syntax tree each. It knows no rule of the decision.
+
+Words for readers stay as they are: docstrings, annotations, decorators without arguments, and texts with a space.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,7 @@ import copy
 import itertools
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from types import ModuleType
 from typing import Any
 
@@ -31,16 +34,34 @@ Change = tuple[str, Callable[[Any], None]]
 
 @dataclass(frozen=True)
 class PythonMutant:
-    """One changed module; `name` stays the same while the line does."""
+    """One changed module.
+
+    Args:
+        name: what was done and where: it stays the same while the line and the function around it do.
+        function: the outermost function or method around the change, "" when it is in none's body.
+        lines: first and last line of the statement (of a compound one: its head) that is changed.
+    """
 
     name: str
-    tree: ast.Module
+    function: str
+    lines: tuple[int, int]
+    _source: ast.Module = field(repr=False)
+    _node: int
+    _change: int
+
+    @property
+    def tree(self) -> ast.Module:
+        """The changed tree, made anew."""
+        changed = copy.deepcopy(self._source)
+        found = next(itertools.islice(ast.walk(changed), self._node, None))
+        _changes(found)[self._change][1](found)
+        return ast.fix_missing_locations(changed)
 
     def module(self) -> ModuleType:
         """The changed module, imported. Raises: whatever its import raises."""
         made = ModuleType(f"mutant_{next(_numbers)}")
         sys.modules[made.__name__] = made  # dataclasses look there
-        exec(compile(ast.fix_missing_locations(self.tree), made.__name__, "exec"), made.__dict__)  # noqa: S102
+        exec(compile(self.tree, made.__name__, "exec"), made.__dict__)  # noqa: S102
         return made
 
 
@@ -49,28 +70,66 @@ def python_mutants(source: str, prefix: str) -> Iterator[PythonMutant]:
     tree = ast.parse(source)
     lines = source.splitlines()
     skipped = _words_for_readers(tree)
+    places = _places(tree)
     seen: dict[str, int] = {}
     for place, node in enumerate(ast.walk(tree)):
         if id(node) in skipped:
             continue
         for number, (kind, _) in enumerate(_changes(node)):
-            changed = copy.deepcopy(tree)
-            found = next(itertools.islice(ast.walk(changed), place, None))
-            _changes(found)[number][1](found)
+            where = places[id(node)]
             line = " ".join(lines[getattr(node, "lineno", 1) - 1].split())
-            name = f"{prefix}: {kind} in: {line[:110]}"
+            name = f"{prefix}: {kind} in: {f'{where.scope}: ' if where.scope else ''}{line[:110]}"
             seen[name] = seen.get(name, 0) + 1
-            yield PythonMutant(name if seen[name] == 1 else f"{name} (number {seen[name]})", changed)
+            name = name if seen[name] == 1 else f"{name} (number {seen[name]})"
+            yield PythonMutant(name, where.function, where.lines, tree, place, number)
+
+
+@dataclass(frozen=True)
+class _Place:
+    """Where a node stands; `scope` names the functions and classes around it."""
+
+    scope: str = ""
+    function: str = ""
+    lines: tuple[int, int] = (1, 1)
+
+
+def _places(tree: ast.Module) -> dict[int, _Place]:
+    """The place of each node, by the node's id."""
+    found: dict[int, _Place] = {}
+
+    def visit(node: ast.AST, at: _Place) -> None:
+        if isinstance(node, ast.stmt):
+            body = getattr(node, "body", None)
+            last = body[0].lineno - 1 if body else node.end_lineno or node.lineno
+            at = replace(at, lines=(node.lineno, max(node.lineno, last)))
+        found[id(node)] = at
+        if not isinstance(node, (ast.FunctionDef, ast.ClassDef)):
+            for child in ast.iter_child_nodes(node):
+                visit(child, at)
+            return
+        scope = f"{at.scope}.{node.name}".strip(".")
+        inner = replace(at, scope=scope)
+        for child in ast.iter_child_nodes(node):
+            inside = isinstance(node, ast.FunctionDef) and child in node.body and not at.function
+            visit(child, replace(inner, function=scope) if inside else inner)
+
+    visit(tree, _Place())
+    return found
 
 
 def _words_for_readers(tree: ast.Module) -> set[int]:
-    """Docstrings, annotations and decorators: changing them changes nothing that is asked."""
+    """Docstrings, annotations, decorators and sentences: changing them changes nothing that is asked."""
     found: set[int] = set()
     for node in ast.walk(tree):
         parts: list[ast.AST | None] = [getattr(node, "annotation", None), getattr(node, "returns", None)]
         parts += getattr(node, "decorator_list", [])
         if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
-            parts.append(node.value)
+            parts.append(node)
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and " " in node.value:
+            parts.append(node)
+        # zip(strict=True) says what holds already.
+        if isinstance(node, ast.ImportFrom) or (isinstance(node, ast.keyword) and node.arg == "strict"):
+            parts.append(node)
         for part in parts:
             if part is not None:
                 found |= {id(one) for one in ast.walk(part)}
@@ -92,16 +151,37 @@ def _changes(node: ast.AST) -> list[Change]:
     if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in _CALLED:
         called = _CALLED[node.func.id]
         return [(f"{node.func.id} → {called}", lambda one: setattr(one.func, "id", called))]
+    if isinstance(node, ast.Call):
+        return [
+            (f"{keyword.arg}= dropped", lambda one, place=place: one.keywords.pop(place))
+            for place, keyword in enumerate(node.keywords)
+            if keyword.arg and keyword.arg != "strict"
+        ]
     if isinstance(node, ast.IfExp):
         return [("branches swapped", _swap_branches)]
-    if isinstance(node, (ast.UnaryOp,)) and isinstance(node.op, ast.Not):
+    if isinstance(node, ast.If) and not isinstance(node.test, (ast.Compare, ast.BoolOp, ast.UnaryOp)):
+        return [("negated", lambda one: setattr(one, "test", ast.UnaryOp(ast.Not(), one.test)))]
+    if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.Not):
         return [("not dropped", lambda one: setattr(one, "operand", ast.UnaryOp(ast.Not(), one.operand)))]
     if isinstance(node, (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)):
         return [
             (f"condition {place + 1} dropped", lambda one, place=place: one.generators[0].ifs.pop(place))
             for place in range(len(node.generators[0].ifs))
         ]
+    return _dropped(node)
+
+
+def _dropped(node: ast.AST) -> list[Change]:
+    """A statement that does something is left out: a call for its effect, an error, the end of a round."""
+    if isinstance(node, (ast.Raise, ast.Continue)) or (isinstance(node, ast.Expr) and isinstance(node.value, ast.Call)):
+        return [("dropped", _pass)]
     return []
+
+
+def _pass(one: ast.stmt) -> None:
+    """Makes a statement one without effect, in its place."""
+    one.__class__ = ast.Expr  # type: ignore[assignment]
+    one.value = ast.Constant(None)  # type: ignore[attr-defined]
 
 
 def _compared(place: int, kind: type[ast.cmpop]) -> Change:

@@ -18,8 +18,8 @@ from typing import Any
 
 from hypothesis import HealthCheck, Phase, given, seed, settings
 
-from tests.mutants.decision import reasons
 from tests.mutants.python import PythonMutant, python_mutants
+from tests.mutants.reasons import reasons
 from tests.permissions.deciding import CASES, NOW, Case
 from tests.permissions.test_decide_agrees_with_rules import OTHER_PLACES, SEED, as_tuple
 from tests.support import rules
