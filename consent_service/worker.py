@@ -18,6 +18,7 @@ from consent_service.database import Database
 from consent_service.errors import ConsentError
 from consent_service.keyring.service import Keyring
 from consent_service.keys.service import forget_old
+from consent_service.links import answering, requests
 from consent_service.mail import service as mail
 from consent_service.settings import Settings
 
@@ -43,9 +44,11 @@ def jobs(settings: Settings) -> Sequence[Job]:
     """What the worker does, in this order when several are due."""
     keyring = Keyring(*settings.secrets)
     return (
+        Job("answer who asked for a link", 1.0, partial(answering.answer_waiting, keyring=keyring)),
         Job("send mail", 1.0, partial(mail.send_due, keyring=keyring, settings=settings)),
         Job("forget old answers and counters", 60.0, forget_old),
         Job("forget old mail", 3600.0, mail.forget_old),
+        Job("forget who was sent a link", 3600.0, requests.forget_old),
     )
 
 
