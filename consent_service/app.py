@@ -9,6 +9,7 @@ from typing import Any
 from flask import Flask
 
 from consent_service.catalogue.api import blueprint as catalogue
+from consent_service.confirmations.pages import blueprint as confirmations
 from consent_service.customers.api import blueprint as customers
 from consent_service.customers.pages import blueprint as me
 from consent_service.customers.suppressions_api import blueprint as suppressions
@@ -56,7 +57,7 @@ def create_app(settings: Settings, database_url: str) -> Flask:
     pages.install(app)
     for part in (health, docs, catalogue, keys, customers, suppressions, dials, permissions, history, minting):
         app.register_blueprint(part)
-    for part in (pages.blueprint, links, desk, messages, me, happened):
+    for part in (pages.blueprint, links, desk, messages, me, happened, confirmations):
         app.register_blueprint(part)
     return app
 

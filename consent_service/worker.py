@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from consent_service import logs
+from consent_service.confirmations import service as confirmations
 from consent_service.database import Database
 from consent_service.errors import ConsentError
 from consent_service.keyring.service import Keyring
@@ -49,6 +50,7 @@ def jobs(settings: Settings) -> Sequence[Job]:
         Job("forget old answers and counters", 60.0, forget_old),
         Job("forget old mail", 3600.0, mail.forget_old),
         Job("forget who was sent a link", 3600.0, requests.forget_old),
+        Job("forget old confirmations", 3600.0, confirmations.forget_old),
     )
 
 

@@ -98,6 +98,14 @@ WITH stored AS (
 )
 SELECT coalesce(max(created_at), clock_timestamp()) AS stored_at FROM stored;
 
+-- name: confirm
+-- A name was confirmed from itself; the time, the first time. By primary key.
+UPDATE identifier
+SET confirmed_at = clock_timestamp()
+WHERE customer_id = %(customer_id)s::uuid AND kind = %(kind)s::text AND value_hash = %(value_hash)s::bytea
+  AND confirmed_at IS NULL
+RETURNING confirmed_at;
+
 -- name: show
 -- One active customer's fields. By primary key.
 SELECT customer_id, time_zone, locale, segment
@@ -106,7 +114,7 @@ WHERE customer_id = %(customer_id)s::uuid AND state = 'active';
 
 -- name: identifiers
 -- What names these customers, oldest first. By primary key.
-SELECT customer_id, kind, value_hash, ciphertext
+SELECT customer_id, kind, value_hash, ciphertext, confirmed_at
 FROM identifier
 WHERE customer_id = ANY (%(customer_ids)s::uuid[])
 ORDER BY customer_id, created_at, kind, value_hash;

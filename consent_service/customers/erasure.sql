@@ -35,6 +35,8 @@ WITH kept AS (
   DELETE FROM permit WHERE customer_id = ANY (%(customer_ids)s::uuid[])
 ), contacts AS (
   DELETE FROM contact WHERE customer_id = ANY (%(customer_ids)s::uuid[])
+), pending AS (
+  DELETE FROM pending_change WHERE customer_id = ANY (%(customer_ids)s::uuid[])
 ), mails AS (
   DELETE FROM mail WHERE customer_id = ANY (%(customer_ids)s::uuid[])
 ), suppressions AS (

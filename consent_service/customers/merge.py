@@ -33,6 +33,7 @@ _MOVES = (
     "move_contacts",
     "move_owners",
     "move_shared_owners",
+    "move_confirmations",
     "delete_identifiers",
     "point_to_survivor",
 )
@@ -63,6 +64,7 @@ def merge(conn: Connection, keyring: Keyring, actor: Actor, customer_id: UUID, o
         store.insert_identifiers(conn, keyring, own_key, moved_names)
     for move in _MOVES:
         conn.run(SQL[move], {**places, "nobody": NOBODY})
+    _move_pending(conn, survivor, other)
     hand_to_survivor(conn, (survivor.customer_id, survivor.key), (other.customer_id, other.key))
     row = store.one(conn, SQL["change_survivor"], {**places, **fields})
     after = _snapshots(conn, [survivor])[survivor.customer_id] | fields
@@ -81,6 +83,19 @@ def merge(conn: Connection, keyring: Keyring, actor: Actor, customer_id: UUID, o
     )
     refs = list(dict.fromkeys([*names[survivor.customer_id], *names[other.customer_id]]))
     return shown(survivor.customer_id, refs, survivor) | fields
+
+
+def _move_pending(conn: Connection, survivor: Locked, other: Locked) -> None:
+    """What waits for a confirmation is the survivor's from now on, sealed anew."""
+    rows = conn.run(SQL["pending"], {"other_id": other.customer_id}).fetchall()
+    sealed = {
+        row["change_id"]: survivor.key.seal(
+            other.key.open(row["ciphertext"], row["change_id"].bytes), row["change_id"].bytes
+        )
+        for row in rows
+    }
+    ids = {"survivor_id": survivor.customer_id, "other_id": other.customer_id}
+    conn.run(SQL["move_pending"], {**ids, "change_ids": list(sealed), "ciphertexts": list(sealed.values())})
 
 
 def _snapshots(conn: Connection, customers: list[Locked]) -> dict[UUID, dict[str, Any]]:

@@ -101,6 +101,31 @@ FROM moved m
 LEFT JOIN contact k ON k.customer_id = %(survivor_id)s::uuid AND k.key_name = m.key_name
   AND k.external_id = m.external_id;
 
+-- name: pending
+-- What waits for a confirmation, or waited. By primary key.
+SELECT change_id, ciphertext FROM pending_change WHERE customer_id = %(other_id)s::uuid;
+
+-- name: move_pending
+-- With what comes sealed anew.
+WITH moved AS (
+  DELETE FROM pending_change WHERE customer_id = %(other_id)s::uuid
+  RETURNING change_id, kind, state, asked_at, expires_at, ended_at, event_id, end_event_id
+)
+INSERT INTO pending_change (customer_id, change_id, kind, state, asked_at, expires_at, ended_at, event_id, end_event_id,
+                            ciphertext)
+SELECT %(survivor_id)s::uuid, m.change_id, m.kind, m.state, m.asked_at, m.expires_at, m.ended_at, m.event_id,
+       m.end_event_id, q.ciphertext
+FROM moved m
+JOIN unnest(%(change_ids)s::uuid[], %(ciphertexts)s::bytea[]) AS q (change_id, ciphertext) ON q.change_id = m.change_id;
+
+-- name: move_confirmations
+-- A name that both have, or that moved, was confirmed when either was first. By primary key.
+UPDATE identifier s
+SET confirmed_at = LEAST(s.confirmed_at, o.confirmed_at)
+FROM identifier o
+WHERE s.customer_id = %(survivor_id)s::uuid AND o.customer_id = %(other_id)s::uuid
+  AND o.kind = s.kind AND o.value_hash = s.value_hash AND o.confirmed_at IS NOT NULL;
+
 -- name: move_owners
 -- Exclusive identifiers name the survivor from now on. By an_identifier_names_one_customer.
 UPDATE identifier_owner o

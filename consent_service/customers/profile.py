@@ -101,14 +101,23 @@ def change(
 
 
 def add_identifier(
-    conn: Connection, keyring: Keyring, actor: Actor, customer_id: UUID, reference: Reference
+    conn: Connection,
+    keyring: Keyring,
+    actor: Actor,
+    customer_id: UUID,
+    reference: Reference,
+    *,
+    is_confirmed: bool = False,
 ) -> tuple[dict[str, Any], bool]:
     """(the customer, whether the name is new to them); one that they have already changes nothing.
+
+    Args:
+        is_confirmed: whoever reads what is sent to it has just said so: an erased person may come back by it.
 
     Raises:
         ConsentError: unknown_customer, unknown_identifier_kind, invalid_value when there are too many names,
             identifiers_conflict when somebody else has it, customer_erased when an erased person had it and
-            it is not the desk that says so.
+            it is neither the desk nor they themselves who say so.
     """
     kinds = declared_kinds(conn, [reference])
     locked = require_locked(conn, keyring, customer_id, actor)
@@ -119,7 +128,7 @@ def add_identifier(
             raise ConsentError("invalid_value", f"A customer has at most {MOST_IDENTIFIERS_OF_ONE} identifiers.")
         if not store.claim(conn, keyring, {reference: locked.customer_id}, kinds):
             raise ConsentError("identifiers_conflict", "Another customer has this identifier. Merge the two.")
-        if store.revive(conn, keyring, [reference]) and actor.role not in DESK:
+        if store.revive(conn, keyring, [reference]) and actor.role not in DESK and not is_confirmed:
             raise ConsentError("customer_erased", "Only the service desk brings an erased person's name back.")
         _add(conn, keyring, actor, locked, reference)
         names = [*names, reference]

@@ -190,9 +190,14 @@ def identifiers(conn: Connection, keys: Mapping[UUID, DataKey]) -> dict[UUID, li
     """What names each of these customers, opened with their keys, oldest first."""
     found: dict[UUID, list[Reference]] = {owner: [] for owner in keys}
     for row in conn.run(SQL["identifiers"], {"customer_ids": list(keys)}):
-        clear = keys[row["customer_id"]].open(row["ciphertext"], _binding(row["kind"], row["value_hash"]))
-        found[row["customer_id"]].append(Reference(row["kind"], clear.decode()))
+        found[row["customer_id"]].append(opened(keys[row["customer_id"]], row))
     return found
+
+
+def opened(key: DataKey, row: Mapping[str, Any]) -> Reference:
+    """The name in a row of `identifiers`."""
+    clear = key.open(row["ciphertext"], _binding(row["kind"], row["value_hash"]))
+    return Reference(row["kind"], clear.decode())
 
 
 def _names(conn: Connection, keyring: Keyring, references: Iterable[Reference]) -> dict[str, list[str] | list[bytes]]:

@@ -8,8 +8,16 @@ SELECT
   q.topic = '*' OR tp.name IS NOT NULL AS topic_known,
   q.level IS NULL OR wanted.name IS NOT NULL AS level_known,
   CASE WHEN tp.retired_at IS NOT NULL THEN 'topic' WHEN ch.retired_at IS NOT NULL THEN 'channel' END AS retired,
-  CASE WHEN q.channel = '*' THEN EXISTS (SELECT FROM channel x WHERE x.confirm AND x.retired_at IS NULL)
-       ELSE COALESCE(ch.confirm, false) END AS confirm,
+  -- Channels that ask for a confirmation, as long as the customer has confirmed no contact point of theirs; the place
+  -- of all channels heeds those by which the customer can be reached.
+  ARRAY(
+    SELECT DISTINCT x.identifier_kind
+    FROM channel x
+    WHERE x.confirm AND (x.name = q.channel OR (q.channel = '*' AND x.retired_at IS NULL AND EXISTS (
+        SELECT FROM identifier i WHERE i.customer_id = %(customer_id)s::uuid AND i.kind = x.identifier_kind)))
+      AND NOT EXISTS (SELECT FROM identifier i WHERE i.customer_id = %(customer_id)s::uuid
+                        AND i.kind = x.identifier_kind AND i.confirmed_at IS NOT NULL)
+  ) AS unconfirmed,
   -- A place without a dial stands at: a fader, the loudest level; an essential topic, the loudest; a topic, its default.
   CASE
     WHEN q.topic = '*' OR tp.essential THEN (SELECT max(position) FROM level)

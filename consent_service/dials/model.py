@@ -77,7 +77,8 @@ class Place:
     expires_at: datetime | None
     consent_lasts: timedelta | None
     retired: str | None
-    confirm: bool
+    # Kinds of contact points that must confirm a louder level, and of which the customer has confirmed none.
+    unconfirmed: tuple[str, ...]
     ends_at_most: datetime | None = None
 
     @property
@@ -113,8 +114,11 @@ def at_second_hand(place: Place, wish: Wish) -> Place:
     return place if dated_after or place.expires_at is None else replace(place, ends_at_most=place.expires_at)
 
 
-def check_louder(place: Place, wish: Wish, role: str, pointer: str) -> None:
+def check_louder(place: Place, wish: Wish, role: str, pointer: str, *, waits: bool) -> None:
     """Refuses a louder change that lacks what the rules ask of it. Source: rules.md 5.
+
+    Args:
+        waits: for a confirmation.
 
     Raises:
         ConsentError: topic_retired, channel_retired, superseded, confirmation_required, occurred_at_required,
@@ -131,10 +135,8 @@ def check_louder(place: Place, wish: Wish, role: str, pointer: str) -> None:
     )
     if dated_before:
         raise _refusal("superseded", "A later act stands at this place: an earlier one never makes it louder.", pointer)
-    if place.confirm:
-        raise _refusal(
-            "confirmation_required", "This channel is only turned up from the contact point itself.", pointer
-        )
+    if waits:
+        raise _refusal("confirmation_required", "This is only turned up from the contact point itself.", pointer)
     if wish.source in SECOND_HAND and role != "customer":
         if wish.occurred_at is None:
             raise _refusal("occurred_at_required", "Say when the customer said so, in occurred_at.", pointer)

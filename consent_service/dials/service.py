@@ -13,6 +13,7 @@ from uuid import UUID
 
 from consent_service.catalogue.service import hold_catalogue
 from consent_service.clock import format_time
+from consent_service.customers.model import EMAIL
 from consent_service.customers.service import Locked, lock_many
 from consent_service.database import Connection
 from consent_service.dials import store
@@ -65,11 +66,11 @@ def turn(
     ]
     if louder and expected_version is not None and expected_version != store.version(conn, held.customer_id):
         raise ConsentError("stale_version", "The dials have changed meanwhile. Read them again.")
-    notice = _as_shown(conn, wish.notice)
-    if louder and notice is not None and notice["text"] is None:
-        raise ConsentError("unknown_notice", "The catalogue has no such notice in this language.")
+    notice = as_shown(conn, wish.notice)
+    _check_notice(notice if louder else None)
     for index, place in louder:
-        check_louder(place, wish, actor.role, f"/changes/{index}")
+        waits = bool(place.unconfirmed) or actor.link is not None
+        check_louder(place, wish, actor.role, f"/changes/{index}", waits=waits)
     turned = [place for place in places if place.changes_at(said_at)]
     if not turned:
         return False
@@ -87,6 +88,23 @@ def turn(
     store.bump(conn, held.customer_id)
     history.record(conn, keyring, [event], keys={held.customer_id: held.key})
     return True
+
+
+def check_waiting(conn: Connection, actor: Actor, customer_id: UUID, wish: Wish) -> None:
+    """Refuses what a confirmation by e-mail would not be enough for. The catalogue is held, the customer locked.
+
+    Raises:
+        ConsentError: as `turn`; confirmation_required, where another kind of contact point has to confirm it.
+    """
+    _refuse_doubles(wish.changes)
+    _check_notice(as_shown(conn, wish.notice))
+    for index, place in enumerate(store.places(conn, customer_id, wish.changes)):
+        check_louder(place, wish, actor.role, f"/changes/{index}", waits=bool(set(place.unconfirmed) - {EMAIL}))
+
+
+def _check_notice(notice: dict[str, str | None] | None) -> None:
+    if notice is not None and notice["text"] is None:
+        raise ConsentError("unknown_notice", "The catalogue has no such notice in this language.")
 
 
 def _refuse_doubles(changes: Sequence[Change]) -> None:
@@ -118,7 +136,7 @@ def _said_at(wish: Wish, now: datetime) -> datetime:
     return min(wish.occurred_at, now)
 
 
-def _as_shown(conn: Connection, notice: Notice | None) -> dict[str, str | None] | None:
+def as_shown(conn: Connection, notice: Notice | None) -> dict[str, str | None] | None:
     """The notice with its words, as history keeps it: whoever looks later need not look for the catalogue of then."""
     if notice is None:
         return None
@@ -153,7 +171,8 @@ def pause(conn: Connection, keyring: Keyring, actor: Actor, customer_id: UUID, c
     """Replaces the pause of a channel ('*': all).
 
     Raises:
-        ConsentError: unknown_channel, invalid_timestamp (not later than now, or beyond ten years), unknown_customer.
+        ConsentError: unknown_channel, invalid_timestamp (not later than now, or beyond ten years), unknown_customer;
+            confirmation_required, where it becomes shorter and a campaign's link led here.
     """
     store.require_channel(conn, channel)
     held = _hold(conn, keyring, customer_id)
@@ -161,6 +180,8 @@ def pause(conn: Connection, keyring: Keyring, actor: Actor, customer_id: UUID, c
     if not now < until <= now + LONGEST_PAUSE:
         raise ConsentError("invalid_timestamp", "until: a pause ends later than now, and within ten years.")
     before = store.pause(conn, held.customer_id, channel)
+    if before is not None and before["holds"] and until < before["until"]:
+        _refuse_by_link(actor)
     if before is None or before["until"] != until:
         after = {"channel": channel, "until": format_time(until)}
         details = {"source": _source(actor), "before": _pause_before(before), "after": after}
@@ -185,18 +206,35 @@ def end_pause(conn: Connection, keyring: Keyring, actor: Actor, customer_id: UUI
     """Ends the pause of a channel ('*': the one for all); nothing when there is none.
 
     Raises:
-        ConsentError: unknown_channel, unknown_customer.
+        ConsentError: unknown_channel, unknown_customer; confirmation_required, where a campaign's link led here.
     """
     store.require_channel(conn, channel)
     held = _hold(conn, keyring, customer_id)
     before = store.pause(conn, held.customer_id, channel)
     if before is None or not before["holds"]:
         return
+    _refuse_by_link(actor)
     store.end_pause(conn, held.customer_id, channel)
     store.bump(conn, held.customer_id)
     details = {"source": _source(actor), "before": _pause_before(before), "after": None}
     event = Event(held.customer_id, "pause.ended", actor, store.now(conn), details)
     history.record(conn, keyring, [event], keys={held.customer_id: held.key})
+
+
+def paused_until(conn: Connection, customer_id: UUID, channel: str) -> datetime | None:
+    """When the pause of a channel ('*': the one for all) ends; None when there is none."""
+    row = store.pause(conn, customer_id, channel)
+    return row["until"] if row and row["holds"] else None
+
+
+def now(conn: Connection) -> datetime:
+    """The database's clock."""
+    return store.now(conn)
+
+
+def _refuse_by_link(actor: Actor) -> None:
+    if actor.link is not None:
+        raise ConsentError("confirmation_required", "A pause is only ended or shortened from your own link.")
 
 
 def _source(actor: Actor) -> str:

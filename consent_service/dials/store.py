@@ -58,7 +58,7 @@ def _place(change: Change, row: dict[str, Any]) -> Place:
         expires_at=row["expires_at"] if row["level"] is not None else None,
         consent_lasts=timedelta(seconds=lasts) if lasts is not None else None,
         retired=row["retired"],
-        confirm=row["confirm"],
+        unconfirmed=tuple(row["unconfirmed"]),
     )
 
 

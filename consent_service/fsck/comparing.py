@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -19,7 +20,7 @@ class Rows:
     """What stands of one customer now: rows by table, names opened."""
 
     customer: Row
-    names: set[str]
+    names: Mapping[str, datetime | None]  # when each was confirmed
     dials: list[Row] = field(default_factory=list)
     pauses: list[Row] = field(default_factory=list)
     suppressions: list[Row] = field(default_factory=list)

@@ -26,6 +26,7 @@ LEFT JOIN (
   UNION ALL SELECT customer_id FROM identifier
   UNION ALL SELECT customer_id FROM identifier_owner
   UNION ALL SELECT customer_id FROM mail
+  UNION ALL SELECT customer_id FROM pending_change
 ) kept ON kept.customer_id = c.customer_id
 WHERE c.state = 'merged'
   AND (kept.customer_id IS NOT NULL OR c.time_zone IS NOT NULL OR c.locale IS NOT NULL OR c.segment IS NOT NULL);
@@ -44,6 +45,7 @@ LEFT JOIN (
   UNION ALL SELECT customer_id FROM identifier
   UNION ALL SELECT customer_id FROM identifier_owner
   UNION ALL SELECT customer_id FROM mail
+  UNION ALL SELECT customer_id FROM pending_change
   UNION ALL SELECT customer_id FROM idempotency WHERE ciphertext <> ''
 ) kept ON kept.customer_id = c.customer_id
 WHERE c.state = 'erased'
@@ -239,6 +241,24 @@ SELECT m.mail_id::text AS id
 FROM mail m
 LEFT JOIN heard h ON h.customer_id = m.customer_id AND h.event_id = m.event_id
 WHERE m.state <> 'queued' AND (h.type IS DISTINCT FROM 'mail.' || m.state OR h.recorded_at <> m.ended_at);
+
+-- name: pending_change_without_its_event
+-- What waits for a confirmation names the event that asked; what ended, the one that says how.
+WITH heard AS (
+  SELECT COALESCE(c.survivor_id, c.customer_id) AS customer_id, e.event_id, e.type, e.recorded_at
+  FROM event e
+  JOIN customer c ON c.customer_id = e.customer_id
+  WHERE c.state <> 'erased'
+)
+SELECT p.change_id::text AS id
+FROM pending_change p
+LEFT JOIN heard h ON h.customer_id = p.customer_id AND h.event_id = p.event_id
+LEFT JOIN heard t ON t.customer_id = p.customer_id AND t.event_id = p.end_event_id
+WHERE h.type IS DISTINCT FROM CASE p.kind WHEN 'louder' THEN 'dials.requested' ELSE 'identifier.requested' END
+  OR h.recorded_at <> p.asked_at
+  OR (p.state <> 'open'
+      AND (t.type IS DISTINCT FROM CASE p.state WHEN 'confirmed' THEN 'confirmation.given' ELSE 'confirmation.dropped' END
+           OR t.recorded_at <> p.ended_at));
 
 -- name: event_without_its_permit
 -- Permits end and stay: one row for each event.

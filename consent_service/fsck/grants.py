@@ -61,7 +61,7 @@ class Standing:
     pauses: dict[str, tuple[datetime, UUID | None]] = field(default_factory=dict)
     stops: Counter[tuple[str | None, str, datetime]] = field(default_factory=Counter)
     fields: dict[str, Any] = field(default_factory=dict)
-    names: set[str] = field(default_factory=set)
+    names: dict[str, datetime | None] = field(default_factory=dict)  # when each was confirmed
     ledger: list[tuple[datetime, str, str]] = field(default_factory=list)
     permits: dict[UUID, Reserved] = field(default_factory=dict)
     open_permits: dict[UUID, Reserved] = field(default_factory=dict)

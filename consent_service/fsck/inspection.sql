@@ -50,11 +50,15 @@ FROM contact
 WHERE customer_id = ANY (%(owners)s::uuid[]);
 
 -- name: identifiers
-SELECT customer_id, kind, value_hash, ciphertext FROM identifier WHERE customer_id = ANY (%(owners)s::uuid[]);
+SELECT customer_id, kind, value_hash, ciphertext, confirmed_at
+FROM identifier
+WHERE customer_id = ANY (%(owners)s::uuid[]);
 
 -- name: mails
--- What waits to be sent. By primary key.
-SELECT customer_id, mail_id AS id, ciphertext FROM mail WHERE customer_id = ANY (%(owners)s::uuid[]) AND state = 'queued';
+-- What waits to be sent, and for a confirmation. By primary keys.
+SELECT customer_id, mail_id AS id, ciphertext FROM mail WHERE customer_id = ANY (%(owners)s::uuid[]) AND state = 'queued'
+UNION ALL
+SELECT customer_id, change_id, ciphertext FROM pending_change WHERE customer_id = ANY (%(owners)s::uuid[]);
 
 -- name: point_suppressions
 SELECT suppression_id, identifier_kind, channel, kind, set_at FROM point_suppression;

@@ -57,13 +57,17 @@ class Retelling:
     def _created(self, standing: Standing, told: Told) -> None:
         after = told.content["after"]
         standing.fields = {name: after[name] for name in FIELDS}
-        standing.names.update(after["identifiers"])
+        standing.names.update(dict.fromkeys(after["identifiers"]))
 
     def _changed(self, standing: Standing, told: Told) -> None:
         standing.fields = dict(told.content["after"])
 
     def _named(self, standing: Standing, told: Told) -> None:
-        standing.names.add(told.content["after"]["identifier"])
+        standing.names[told.content["after"]["identifier"]] = None
+
+    def _confirmed(self, standing: Standing, told: Told) -> None:
+        after = told.content["after"]
+        standing.names[after["identifier"]] = _time(after["confirmed_at"])
 
     def _turned(self, standing: Standing, told: Told) -> None:
         set_at = _time(told.content["occurred_at"])
@@ -170,7 +174,12 @@ class Retelling:
         other = self._standing.pop(UUID(content["other_id"]), Standing())
         after = content["after"]
         standing.fields = {name: after[name] for name in FIELDS}
-        standing.names = set(after["identifiers"])
+        # The merge says which names there are; a name of both was confirmed when either was first.
+        confirmed = [*standing.names.items(), *other.names.items()]
+        standing.names = {
+            name: min((at for one, at in confirmed if one == name and at), default=None)
+            for name in after["identifiers"]
+        }
         # What stands is as the merge says; it remembers more of removed dials than it says.
         standing.last_acts = None
         standing.dials = {
@@ -198,6 +207,7 @@ _TELLERS = {
     "customer.created": Retelling._created,
     "customer.changed": Retelling._changed,
     "identifier.added": Retelling._named,
+    "identifier.confirmed": Retelling._confirmed,
     "dials.changed": Retelling._turned,
     "pause.set": Retelling._paused,
     "pause.ended": Retelling._resumed,

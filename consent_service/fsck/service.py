@@ -7,6 +7,7 @@ told again a page at a time: memory holds a page, and one customer's ledger.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from datetime import datetime
 from itertools import groupby
 from typing import Any
 from uuid import UUID
@@ -194,8 +195,8 @@ def _names(
     report: Report,
     owners: Mapping[UUID, Mapping[str, Any]],
     keys: Mapping[UUID, DataKey],
-) -> dict[UUID, set[str]]:
-    names: dict[UUID, set[str]] = {owner: set() for owner in owners}
+) -> dict[UUID, dict[str, datetime | None]]:
+    names: dict[UUID, dict[str, datetime | None]] = {owner: {} for owner in owners}
     service = keyring.service(conn)
     for owner, rows in store.rows(conn, "identifiers", list(owners)).items():
         for row in rows if owner in keys else ():
@@ -205,7 +206,7 @@ def _names(
             except InvalidTag:
                 report.add("identifier_does_not_open", str(owner))
                 continue
-            names[owner].add(f"{kind}:{value}")
+            names[owner][f"{kind}:{value}"] = row["confirmed_at"]
             if service.identity_hash(kind, value) != value_hash:
                 report.add("identifier_does_not_open", str(owner))
     return names

@@ -79,9 +79,11 @@ def _visit(opened: Opened) -> Visit:
         link=opened.campaign,
         channel=link.channel,
         topic=link.topic,
-        opens_desk=opened.is_fresh(parts().settings.link_lasts),
+        # A confirmation's link opens its own page only: it may have gone to a mistyped address.
+        opens_desk=link.purpose != "confirm" and opened.is_fresh(parts().settings.link_lasts),
         time_zone=opened.time_zone,
         began_at=int(time.time()),
+        subject=link.subject.hex if link.subject else "",
     )
 
 

@@ -81,12 +81,23 @@ def sent_by_programs(view: View) -> View:
 
 
 def customer_page(view: View) -> View:
-    """A page of a customer who came by a link: `g.visit` and `g.actor` are set; others are shown the way in."""
+    """A page of a customer who came by a link: `g.visit` and `g.actor` are set; others are shown the way in.
 
+    A link that asks for a confirmation opens none of them: it may have gone to a mistyped address.
+    """
+    return _visited(view, lambda found: found.purpose != "confirm")
+
+
+def confirm_page(view: View) -> View:
+    """The page of a visit that a confirmation's link opened: `g.visit.subject` says what is to be confirmed."""
+    return _visited(view, lambda found: bool(found.subject))
+
+
+def _visited(view: View, opens: Callable[[session.Visit], bool]) -> View:
     @functools.wraps(view)
     def run(**arguments: Any) -> Any:
         found = session.visit()
-        if found is None:
+        if found is None or not opens(found):
             return _no_visit()
         g.visit, g.actor = found, session.actor_of(found)
         return view(**arguments)

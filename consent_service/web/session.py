@@ -37,6 +37,7 @@ class Visit:
         opens_desk: False for an old link that may still turn down, and nothing else.
         time_zone: in which times are shown.
         began_at: Unix time.
+        subject: id of what the link confirms, as hex; empty: nothing.
     """
 
     customer_id: UUID
@@ -47,6 +48,7 @@ class Visit:
     opens_desk: bool
     time_zone: str
     began_at: int
+    subject: str = ""
 
 
 def install(app: Flask, settings: Settings) -> None:

@@ -308,6 +308,8 @@ def test_unknown_names_are_named_with_their_place(api: Api, ben: UUID) -> None:
 def test_a_channel_that_wants_confirmation_is_not_turned_up_without_one(api: Api, ben: UUID) -> None:
     chat = {**CATALOGUE["channels"]["chat"], "confirm": True}
     api.apply({**CATALOGUE, "channels": {**CATALOGUE["channels"], "chat": chat}})
+    # The place of all channels waits for those by which the customer can be reached.
+    api.post(f"/v1/customers/{ben}/identifiers", {"identifier": "loyalty:1"}, role="desk")
     for place in (("chat", "offers"), ("*", "offers")):
         answer = turn(api, ben, "weekly", place=place, notice=NOTICE, evidence=EVIDENCE)
         assert answer.json["code"] == "confirmation_required"

@@ -29,7 +29,7 @@ def place(wanted: int = DAILY, topic: str = "offers", **fields: Any) -> Place:
         "expires_at": LAST_ACT + MONTH,
         "consent_lasts": MONTH,
         "retired": None,
-        "confirm": False,
+        "unconfirmed": (),
     }
     level = ("silent", "on_request", "weekly", "daily")[wanted]
     return Place(change=Change("email", topic, level), wanted=wanted, **{**usual, **fields})
@@ -48,7 +48,7 @@ def wish(source: str = "web", **fields: Any) -> Wish:
 def refusal(of: Place, said: Wish, role: str = "desk") -> str | None:
     """The code that a louder change is refused with; None: it is not."""
     try:
-        check_louder(of, said, role, "/changes/0")
+        check_louder(of, said, role, "/changes/0", waits=bool(of.unconfirmed))
     except ConsentError as error:
         return error.code
     return None
@@ -56,7 +56,7 @@ def refusal(of: Place, said: Wish, role: str = "desk") -> str | None:
 
 def test_a_refusal_names_its_change() -> None:
     with pytest.raises(ConsentError) as refused:
-        check_louder(place(), wish(notice=None), "customer", "/changes/3")
+        check_louder(place(), wish(notice=None), "customer", "/changes/3", waits=False)
     [error] = refused.value.errors
     assert (error["pointer"], error["code"]) == ("/changes/3", "notice_required")
     assert error["detail"] == refused.value.detail

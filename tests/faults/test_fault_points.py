@@ -38,6 +38,7 @@ SELECT (SELECT jsonb_object_agg(type, n) FROM (SELECT 'event ' || type AS type, 
   || (SELECT jsonb_object_agg(state, n) FROM (SELECT 'permit ' || state AS state, count(*) AS n FROM permit GROUP BY 1
         UNION ALL SELECT 'customer ' || state, count(*) FROM customer GROUP BY 1
         UNION ALL SELECT 'key ' || secret_id, count(*) FROM customer_key GROUP BY 1
+        UNION ALL SELECT 'pending ' || kind || ' ' || state, count(*) FROM pending_change GROUP BY 1
         UNION ALL SELECT 'mail ' || state, count(*) FROM mail GROUP BY 1
         UNION ALL SELECT 'dial ' || coalesce(level, '-'), count(*) FROM dial GROUP BY 1
         UNION ALL SELECT 'owner ' || kind, count(*) FROM identifier_owner GROUP BY 1))
@@ -45,6 +46,7 @@ SELECT (SELECT jsonb_object_agg(type, n) FROM (SELECT 'event ' || type AS type, 
        'versions', (SELECT coalesce(sum(version), 0) FROM customer),
        'contents', (SELECT count(*) FROM event_content),
        'identifiers', (SELECT count(*) FROM identifier),
+       'confirmed', (SELECT count(*) FROM identifier WHERE confirmed_at IS NOT NULL),
        'erased', (SELECT count(*) FROM erased_identifier),
        'pauses', (SELECT count(*) FROM pause),
        'suppressions', (SELECT count(*) FROM suppression),

@@ -71,6 +71,24 @@ BREAKS: list[tuple[str, str]] = [
         "INSERT INTO mail VALUES (%(bea)s, gen_random_uuid(), 'link', 'queued', now(), 0, now(), NULL, NULL, 'x')",
     ),
     (
+        "pending_change_without_its_event mail_does_not_open",
+        (
+            "INSERT INTO pending_change VALUES (%(dan)s, gen_random_uuid(), 'louder', 'open', now(), now() + '1 d',"
+            " NULL, gen_random_uuid(), NULL, 'nothing that was sealed')"
+        ),
+    ),
+    (
+        "erased_customer_keeps_something pending_change_without_its_event",
+        (
+            "INSERT INTO pending_change VALUES (%(cy)s, gen_random_uuid(), 'louder', 'open', now(), now() + '1 d',"
+            " NULL, gen_random_uuid(), NULL, 'x')"
+        ),
+    ),
+    (
+        "customer_differs_from_events",
+        "UPDATE identifier SET confirmed_at = now() WHERE customer_id = %(dan)s AND kind = 'email'",
+    ),
+    (
         "event_without_content contact_differs_from_events",
         "DELETE FROM event_content WHERE event_id IN (SELECT event_id FROM contact WHERE customer_id = %(dan)s)",
     ),
