@@ -24,7 +24,7 @@ endef
 # Programs of Debian that tests drive; tests that miss theirs skip, and say so. Further ones go here.
 DEBIAN_PACKAGES := nginx chromium fonts-noto-core
 
-.PHONY: run test debian fuzz mutants mutants-around bench bench-doc check messages format lock clean
+.PHONY: run test debian fuzz mutants mutants-around bench bench-doc check messages screenshots format lock clean
 
 run: $(VENV)/.installed
 	$(BIN)/consent-service serve --demo
@@ -82,6 +82,10 @@ check: $(VENV)/.installed-test
 # The catalogs of translations, brought up to date with the texts of code and templates.
 messages: $(VENV)/.installed-test
 	$(BIN)/python -m tests.support.messages
+
+# The pictures in docs/screenshots, of the pages as they are now.
+screenshots: $(VENV)/.installed-test debian
+	$(BIN)/python -m tests.support.screenshots
 
 format: $(VENV)/.installed-test
 	$(BIN)/ruff check --fix .

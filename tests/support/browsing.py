@@ -185,6 +185,6 @@ def box(element: Locator) -> dict[str, float]:
 
 
 # What the content security policy would not let be: a page must not lean on it. Axe and pictures leave empty styles.
-LOOSE = """() => [...document.querySelectorAll("[style]:not([style='']), style, script:not([src]), [onclick], [onload]")]
+LOOSE = """() => [...document.querySelectorAll("[style]:not([style='']), style, script:not([src]), [onclick]")]
   .map((one) => `of its own: ${one.outerHTML.slice(0, 80)}`)"""
 OVERFLOW = (Path(__file__).parent / "overflow.js").read_text(encoding="utf-8")
