@@ -3,28 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import date, datetime, time, timedelta
+from datetime import datetime
 from typing import Any, TypeVar
 from uuid import UUID
-from zoneinfo import ZoneInfo
 
 from flask import Blueprint, Response, g, redirect, request
 
 from consent_service.clock import parse_time
 from consent_service.customers.service import require
 from consent_service.database import Connection
-from consent_service.dials import saving, store
+from consent_service.dials import forms, saving, store
 from consent_service.dials.drawing import draw
-from consent_service.dials.model import Notice
 from consent_service.dials.reach import Place
 from consent_service.dials.saving import Chosen, Said, Saved
-from consent_service.errors import ConsentError
 from consent_service.web.pages import customer_page, desk_visit, render, speaking
 from consent_service.web.parts import parts
 
 blueprint = Blueprint("desk", __name__, template_folder="templates")
 HOME = "/preferences"
-MONTHS, DAYS = 3, 30
 Answer = TypeVar("Answer")
 
 
@@ -58,7 +54,7 @@ def edit() -> Response:
 @desk_visit
 def save() -> Any:
     """Saves what was changed."""
-    chosen, said = _chosen(), Said(notice=_notice())
+    chosen, said = _chosen(), Said(notice=forms.notice(request.form))
     return _after(_act(lambda conn, owner: saving.save(conn, parts().keyring, g.actor, owner, chosen, said)))
 
 
@@ -67,7 +63,8 @@ def save() -> Any:
 @desk_visit
 def undo() -> Any:
     """Takes back what an event turned."""
-    event_id, said, only_quieter = _event_id(), Said(notice=_notice()), "quieter" in request.form
+    event_id, said = forms.event_id(request.form), Said(notice=forms.notice(request.form))
+    only_quieter = "quieter" in request.form
 
     def work(conn: Connection, owner: UUID) -> Saved:
         return saving.undo(conn, parts().keyring, g.actor, owner, event_id, said, quieter=only_quieter)
@@ -105,7 +102,7 @@ def seen() -> Any:
 @desk_visit
 def pause() -> Any:
     """Nothing until then, by one channel or by all."""
-    return _pause(request.form.get("channel", "*"), _until())
+    return _pause(request.form.get("channel", "*"), forms.until(request.form, g.visit.time_zone))
 
 
 @blueprint.post("/preferences/resume")
@@ -131,12 +128,14 @@ def _page(
     form: Chosen | None = None,
     saved: Saved | None = None,
 ) -> Response:
+    last = saved.event_id if saved is not None else forms.saved(request.args)
     with parts().database.snapshot() as conn:
         owner = require(conn, g.visit.customer_id, g.actor)
-        drawing = draw(conn, parts().keyring, owner, speaking(), chosen=chosen, last=_last(saved), saved=saved)
+        drawing = draw(conn, parts().keyring, owner, speaking(), chosen=chosen, last=last, saved=saved)
     waiting = "waiting" in request.args or (saved is not None and bool(saved.waiting))
+    again = forms.kept(request.form, request.form.getlist("again")) if form is not None else []
     values = {"drawing": drawing, "forms": HOME, "waiting": waiting, "form": form, "acting_for": None}
-    return render(template, status, kept=_kept(form), **values)
+    return render(template, status, kept=again, **values)
 
 
 def _after(saved: Saved) -> Any:
@@ -145,15 +144,6 @@ def _after(saved: Saved) -> Any:
     told = [f"saved={saved.event_id}"] if saved.event_id is not None else []
     told += ["waiting=1"] if saved.waiting else []
     return redirect(f"{HOME}?{'&'.join(told)}" if told else HOME, 303)
-
-
-def _last(saved: Saved | None) -> UUID | None:
-    if saved is not None:
-        return saved.event_id
-    try:
-        return UUID(request.args["saved"]) if "saved" in request.args else None
-    except ValueError:
-        return None
 
 
 def _act(work: Callable[[Connection, UUID], Answer]) -> Answer:
@@ -172,48 +162,3 @@ def _act(work: Callable[[Connection, UUID], Answer]) -> Answer:
 
 def _chosen() -> Chosen:
     return saving.read_form(request.form, request.form.getlist("again"))
-
-
-def _kept(form: Chosen | None) -> list[tuple[str, str]]:
-    """The fields of a choice, to be sent once more."""
-    if form is None:
-        return []
-    chosen = [name for name, _ in saving.changed_fields(request.form)]
-    return [(name, request.form[name]) for name in chosen] + [("again", one) for one in request.form.getlist("again")]
-
-
-def _notice() -> Notice | None:
-    fields = [request.form.get(f"notice_{name}", "") for name in ("id", "version", "locale")]
-    return Notice(*fields) if all(fields) else None
-
-
-def _event_id() -> UUID:
-    try:
-        return UUID(request.form.get("event", ""))
-    except ValueError as error:
-        raise ConsentError("not_found") from error
-
-
-def _until() -> datetime:
-    """When a pause ends: some days or months from now, or the first moment of a day, where the customer is."""
-    now = datetime.now(ZoneInfo(g.visit.time_zone))
-    asked = request.form.get("until", "")
-    if asked == "days":
-        return now + timedelta(days=DAYS)
-    if asked == "months":
-        return _months_later(now)
-    try:
-        return datetime.combine(date.fromisoformat(request.form.get("date", "")), time(), now.tzinfo)
-    except ValueError as error:
-        raise ConsentError("invalid_timestamp", "date: it is no day of the calendar.") from error
-
-
-def _months_later(now: datetime) -> datetime:
-    """The same day some months later; the month's last where it has none."""
-    months = now.year * 12 + now.month - 1 + MONTHS
-    for day in (now.day, 30, 29, 28):
-        try:
-            return now.replace(year=months // 12, month=months % 12 + 1, day=day)
-        except ValueError:
-            continue
-    raise AssertionError("not reached: every month has 28 days")

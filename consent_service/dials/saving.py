@@ -203,7 +203,8 @@ def pause(
     """Pauses a channel or all ('*') until then, or ends the pause (None); False: that is louder, and has to wait.
 
     Raises:
-        ConsentError: unknown_channel, invalid_timestamp, unknown_customer.
+        ConsentError: unknown_channel, invalid_timestamp, unknown_customer; evidence_required where somebody else than
+            the customer ends or shortens it without.
     """
     owner = require_locked(conn, keyring, customer_id, actor).customer_id
     store.require_channel(conn, channel)
@@ -211,6 +212,8 @@ def pause(
     is_shorter = before is not None and before["holds"] and (until is None or until < before["until"])
     if is_shorter and actor.link is not None:
         return False
+    if is_shorter:
+        _require_evidence(actor)
     if until is None:
         service.end_pause(conn, keyring, actor, owner, channel)
     else:
@@ -250,12 +253,20 @@ def _turn(
 
 def _undo_pause(conn: Connection, keyring: Keyring, actor: Actor, owner: UUID, found: looking.Act) -> Saved:
     assert found.paused is not None
-    channel, before, _ = found.paused
+    channel, before, after = found.paused
+    if after is not None and (before is None or before < after):
+        _require_evidence(actor)
     if before is not None and before > store.now(conn):
         service.pause(conn, keyring, actor, owner, channel, before)
     else:
         service.end_pause(conn, keyring, actor, owner, channel)
     return Saved()
+
+
+def _require_evidence(actor: Actor) -> None:
+    """Whoever acts for a customer shows what makes them louder."""
+    if not actor.is_customer and not actor.evidence:
+        raise ConsentError("evidence_required", "Name the call or letter in evidence.")
 
 
 def _is_known(found: Facts, step: looking.Step) -> bool:

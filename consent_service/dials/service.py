@@ -238,7 +238,7 @@ def _refuse_by_link(actor: Actor) -> None:
 
 
 def _source(actor: Actor) -> str:
-    return "web" if actor.is_customer else "api"
+    return actor.source or ("web" if actor.is_customer else "api")
 
 
 def _pause_before(row: dict[str, Any] | None) -> dict[str, Any] | None:

@@ -35,7 +35,8 @@ class Actor:
 
     `role` is customer, desk, campaign, auditor, admin or system; `name` is the key's name, the customer's id,
     or the command. `link` is the name of the campaign key that minted the link through which a customer came: what
-    is louder then waits for a confirmation that the service sends itself.
+    is louder then waits for a confirmation that the service sends itself. `source` and `evidence`: how the word of a
+    customer reached whoever acts on it, and what shows it; they stand in every event of theirs.
     """
 
     role: str
@@ -44,6 +45,8 @@ class Actor:
     topics: tuple[str, ...] | None = None
     customer_id: UUID | None = None
     link: str | None = None
+    source: str | None = None
+    evidence: Mapping[str, Any] | None = None
 
     @property
     def is_customer(self) -> bool:
@@ -71,7 +74,12 @@ class Event:
         actor = {"role": self.actor.role, "name": self.actor.name}
         if self.actor.link is not None:
             actor["link"] = self.actor.link
-        return {"actor": actor, "request_id": self.actor.request_id, **self.details}
+        said: dict[str, Any] = {}
+        if self.actor.source is not None:
+            said["source"] = self.actor.source
+        if self.actor.evidence:
+            said["evidence"] = dict(self.actor.evidence)
+        return {"actor": actor, "request_id": self.actor.request_id, **self.details, **said}
 
 
 def canonical(content: Mapping[str, Any]) -> bytes:

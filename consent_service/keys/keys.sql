@@ -7,6 +7,12 @@ SELECT key_id, name, role, topics, requests_per_minute, created_at, revoked_at, 
 FROM api_key
 WHERE secret_hash = ANY (%(secret_hashes)s::bytea[]);
 
+-- name: by_id
+-- The key, unless it is revoked; one row or none. By primary key.
+SELECT key_id, name, role, topics, requests_per_minute, created_at, revoked_at, last_used_at
+FROM api_key
+WHERE key_id = %(key_id)s::uuid AND revoked_at IS NULL;
+
 -- name: touch
 -- Last use, to the minute, so that a busy key is not one hot row.
 UPDATE api_key SET last_used_at = clock_timestamp()

@@ -93,6 +93,12 @@ def find_many(conn: Connection, secret_hashes: Sequence[bytes]) -> dict[bytes, A
     return found
 
 
+def find_by_id(conn: Connection, key_id: UUID) -> ApiKey | None:
+    """The key of this id, when it is not revoked."""
+    row = conn.run(SQL["by_id"], {"key_id": key_id}).fetchone()
+    return _key(row) if row is not None else None
+
+
 def find_by_name(conn: Connection, name: str) -> ApiKey:
     """The newest key of this name that is not revoked.
 

@@ -23,7 +23,7 @@ from consent_service.settings import Settings
 
 IDLE = timedelta(minutes=30)
 LONGEST_SECONDS = 12 * 3600
-_VISIT, _LANGUAGE = "visit", "language"
+_VISIT, _LANGUAGE, _AGENT = "visit", "language", "agent"
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +99,19 @@ def close_visit() -> None:
     session.clear()
     if kept is not None:
         session[_LANGUAGE] = kept
+
+
+def open_agent(secret: str) -> None:
+    """Signs an agent of the service desk in; whatever the browser had before is gone, but for its language."""
+    close_visit()
+    session.permanent = True
+    session[_AGENT] = secret
+
+
+def agent() -> str | None:
+    """The secret of the agent's session; whether it still holds is asked of the database."""
+    secret: str | None = session.get(_AGENT)
+    return secret
 
 
 def language() -> str | None:

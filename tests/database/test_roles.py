@@ -20,6 +20,7 @@ ARCHITECTURE = Path(__file__).parents[2] / "docs" / "architecture.md"
 # Nothing of a customer's stands here.
 NO_CUSTOMERS = {
     "api_key",
+    "desk_session",
     "request_count",
     "erased_contact_total",
     "catalogue",
