@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from types import ModuleType
 from typing import Any
 from uuid import UUID
 
@@ -10,7 +11,7 @@ import pytest
 
 from consent_service.errors import ConsentError
 from consent_service.history.model import Actor
-from consent_service.permissions import taking
+from consent_service.permissions import taking, together
 from consent_service.permissions.contacts import contact_many
 from consent_service.permissions.model import Asked, Question
 from consent_service.permissions.permits import reserve_many, use_many
@@ -39,35 +40,41 @@ def test_a_row_that_names_nobody_has_its_error_and_the_others_are_taken(api: Api
     assert only == results[:1]
 
 
-def meanwhile(monkeypatch: pytest.MonkeyPatch, act: Callable[[], object]) -> None:
+# Who asks alone, as with an Idempotency-Key, and who asks together with others, is looked up in different places.
+ALONE = pytest.mark.parametrize(("where", "headers"), [(taking, {"Idempotency-Key": "1"}), (together, {})])
+
+
+def meanwhile(monkeypatch: pytest.MonkeyPatch, where: ModuleType, act: Callable[[], object]) -> None:
     """Does it once, after the next look-up and before the lock."""
-    look_up: Callable[..., Any] = taking.resolve_many
+    look_up: Callable[..., Any] = where.resolve_many
 
     def then_act(*arguments: Any) -> Any:
         found = look_up(*arguments)
-        monkeypatch.setattr(taking, "resolve_many", look_up)
+        monkeypatch.setattr(where, "resolve_many", look_up)
         act()
         return found
 
-    monkeypatch.setattr(taking, "resolve_many", then_act)
+    monkeypatch.setattr(where, "resolve_many", then_act)
 
 
+@ALONE
 @pytest.mark.parametrize("path", ["/v1/permits", "/v1/contacts"])
 def test_who_is_erased_before_the_lock_is_held_is_answered_as_erased(
-    api: Api, ben: UUID, monkeypatch: pytest.MonkeyPatch, path: str
+    api: Api, ben: UUID, monkeypatch: pytest.MonkeyPatch, path: str, where: ModuleType, headers: dict[str, str]
 ) -> None:
-    meanwhile(monkeypatch, lambda: erase(api, ben))
-    answer = api.post(path, ASK)
+    meanwhile(monkeypatch, where, lambda: erase(api, ben))
+    answer = api.post(path, ASK, headers=headers)
     assert (answer.status_code, answer.json["decision"]["reason"]) == (409, "erased")
 
 
+@ALONE
 @pytest.mark.parametrize("path", ["/v1/permits", "/v1/contacts"])
 def test_who_is_merged_before_the_lock_is_held_is_the_survivor(
-    api: Api, ben: UUID, monkeypatch: pytest.MonkeyPatch, path: str
+    api: Api, ben: UUID, monkeypatch: pytest.MonkeyPatch, path: str, where: ModuleType, headers: dict[str, str]
 ) -> None:
     survivor = api.customer(somebody())
-    meanwhile(monkeypatch, lambda: merge(api, survivor, ben))
-    answer = api.post(path, ASK)
+    meanwhile(monkeypatch, where, lambda: merge(api, survivor, ben))
+    answer = api.post(path, ASK, headers=headers)
     assert (answer.status_code, answer.json["customer_id"]) == (201, str(survivor))
     assert api.check(BEN, "email", "offers")["remaining"] == 4
 
