@@ -17,6 +17,7 @@ from flask import Blueprint, Response, g, redirect, request
 
 from consent_service.catalogue.service import load_catalogue
 from consent_service.clock import parse_time
+from consent_service.confirmations import service as confirmations
 from consent_service.customers import erasure, profile
 from consent_service.customers.model import EMAIL, LONGEST_REFERENCE, parse_reference
 from consent_service.customers.service import lineage, require
@@ -64,19 +65,23 @@ def add_detail() -> Any:
     """Adds a contact detail; a wrong one is said beside the field that it was written in."""
     kind, value = request.form.get("kind", ""), request.form.get("value", "")[:LONGEST_REFERENCE]
 
-    def work(conn: Connection) -> None:
+    def work(conn: Connection) -> str:
         if kind not in _kinds(conn):
             raise ConsentError("invalid_value", "There is no such choice on the page.")
         reference = parse_reference(f"{kind}:{value}")
-        profile.add_identifier(conn, parts().keyring, g.actor, g.visit.customer_id, reference)
+        if kind != EMAIL:
+            profile.add_identifier(conn, parts().keyring, g.actor, g.visit.customer_id, reference)
+            return "saved"
+        asked = (conn, parts().keyring, g.actor, g.visit.customer_id, reference)
+        return "sent" if confirmations.ask_address(*asked, locale=speaking().locale) else "saved"
 
     try:
-        parts().database.repeatedly(work)
+        done = parts().database.repeatedly(work)
     except ConsentError as error:
         if error.code not in _REFUSED:
             raise
         return _shown(error=error, kind=kind, value=value)
-    return redirect("/me?saved=1", 303)
+    return redirect(f"/me?{done}=1", 303)
 
 
 @blueprint.post("/me/settings")
@@ -134,8 +139,12 @@ def ask_to_forget() -> Any:
 @desk_visit
 @own_visit
 def forget() -> Any:
-    """Erases the person; the visit is over."""
-    parts().database.repeatedly(lambda conn: erasure.erase(conn, parts().keyring, g.actor, g.visit.customer_id))
+    """Erases the person; the visit is over. Sent once more, after an answer that was lost, it is done already."""
+    try:
+        parts().database.repeatedly(lambda conn: erasure.erase(conn, parts().keyring, g.actor, g.visit.customer_id))
+    except ConsentError as error:
+        if error.code != "unknown_customer":
+            raise
     session.close_visit()
     return redirect("/forgotten", 303)
 
@@ -152,6 +161,7 @@ def _shown(*, error: ConsentError | None = None, kind: str = "", value: str = ""
         customer = profile.show(conn, parts().keyring, g.actor, g.visit.customer_id)
         kinds = _kinds(conn)
         catalogue = load_catalogue(conn)
+        waiting = confirmations.open_changes(conn, parts().keyring, UUID(customer["id"]))
     words, mask = speaking(), g.visit.link is not None
     details: dict[str, list[Any]] = {}
     for reference in customer["identifiers"]:
@@ -170,18 +180,24 @@ def _shown(*, error: ConsentError | None = None, kind: str = "", value: str = ""
         zone=customer["time_zone"] or usual,
         zones=_zones(),
         saved="saved" in request.args and not error,
+        sent="sent" in request.args and not error,
+        waiting=[
+            (value_in_words(one.asked.to.text, mask=mask), words.date(one.expires_at))
+            for one in waiting
+            if one.kind == "address"
+        ],
         own=not mask,
     )
 
 
 def _kinds(conn: Connection) -> list[str]:
-    """Kinds by which channels reach people, and that are taken on the person's word.
+    """Kinds by which channels reach people, in the order of the catalogue.
 
-    An e-mail address is not: it is confirmed at the address itself.
+    An e-mail address is confirmed at the address itself; the others are taken on the person's word.
     """
     catalogue = load_catalogue(conn)
     channels = catalogue.live_channels.values() if catalogue is not None else ()
-    return list(dict.fromkeys(one.identifier_kind for one in channels if one.identifier_kind != EMAIL))
+    return list(dict.fromkeys(one.identifier_kind for one in channels))
 
 
 def _events(conn: Connection, owner: UUID) -> Iterator[dict[str, Any]]:

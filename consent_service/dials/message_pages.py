@@ -1,7 +1,7 @@
 """Pages: what a link in a message leads to. Less, or nothing; one step less; one step more.
 
 Showing changes nothing, for mail programs open links. Turning down is one click after the link, asks for no reason and
-is never refused. Turning up shows its notice on the same page, and a link that a campaign minted does not turn up.
+is never refused. Turning up shows its notice on the same page; by a link that a campaign minted it waits for a mail.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from werkzeug.wrappers import Response
 from consent_service.catalogue.model import EVERY
 from consent_service.catalogue.model import Notice as NoticeOfCatalogue
 from consent_service.catalogue.service import hold_catalogue
+from consent_service.confirmations import service as confirmations
 from consent_service.customers.service import lineage, require, require_locked
 from consent_service.database import Connection
 from consent_service.dials import looking, service, steps
@@ -96,17 +97,21 @@ def louder() -> Any:
 def do_louder() -> Any:
     """One step more, done: unless the dials have been turned since the page was shown."""
 
-    def work(conn: Connection) -> UUID | None:
+    def work(conn: Connection) -> str:
         about = _about(conn)
         step = steps.more(about)
         if step is None or (step.level.name, _written(step)) != (request.form.get("to"), request.form.get("dials")):
-            return None
-        if g.visit.link is not None:
-            raise ConsentError("confirmation_required")
-        return _turn(conn, step.changes, _notice_shown())
+            return "meanwhile=1"
+        try:
+            with conn.transaction():  # a savepoint: what is refused here may wait for a mail instead
+                return f"saved={_turn(conn, step.changes, _notice_shown()) or SAME}"
+        except ConsentError as error:
+            if error.code != "confirmation_required":
+                raise
+            _ask(conn, step)
+            return "waiting=1"
 
-    event_id = parts().database.repeatedly(work)
-    return _done("/louder", event_id) if event_id else redirect("/louder?meanwhile=1", 303)
+    return redirect(f"/louder?{parts().database.repeatedly(work)}", 303)
 
 
 def _shown(template: str, more: Callable[[Subject, Words], dict[str, Any]]) -> Any:
@@ -125,6 +130,7 @@ def _shown(template: str, more: Callable[[Subject, Words], dict[str, Any]]) -> A
         "act": act,
         "same": request.args.get("saved") == SAME,
         "meanwhile": "meanwhile" in request.args,
+        "waiting": "waiting" in request.args,
         "paused": _paused(about),
     }
     return render(template, **values, **({} if act else more(about, words)))
@@ -218,6 +224,13 @@ def _turn(conn: Connection, changes: tuple[Change, ...], notice: Notice | None) 
     wish = Wish(changes, "link", notice=notice)
     turned = service.turn(conn, parts().keyring, g.actor, g.visit.customer_id, wish)
     return _last_event(conn) if turned else None
+
+
+def _ask(conn: Connection, step: Step) -> None:
+    owner, locale = g.visit.customer_id, speaking().locale
+    confirmations.ask_louder(
+        conn, parts().keyring, g.actor, owner, step.changes, notice=_notice_shown(), locale=locale, source="link"
+    )
 
 
 def _pause(conn: Connection, about: Subject, name: str) -> UUID | None:

@@ -119,6 +119,21 @@ class Teller:
     def _asked_for_more(self, _: Event) -> Markup:
         return self.gettext("More was asked for. It waits until you confirm it.")
 
+    def _address_asked_for(self, event: Event) -> Markup:
+        return self.gettext("To be added once it is confirmed: %(detail)s.", detail=self._named(event))
+
+    def _confirmed(self, event: Event) -> Markup:
+        return self.gettext("Confirmed: %(detail)s.", detail=self._named(event))
+
+    def _confirmation_given(self, _: Event) -> Markup:
+        return self.gettext("What had waited for it was confirmed.")
+
+    def _confirmation_dropped(self, _: Event) -> Markup:
+        return self.gettext("What had waited for a confirmation was dropped.")
+
+    def _named(self, event: Event) -> Markup:
+        return self._detail(event["after"]["identifier"])
+
     def _pause(self, event: Event) -> Markup:
         until = self._words.time(parse_time(event["after"]["until"]))
         if event["after"]["channel"] == "*":
@@ -181,7 +196,7 @@ class Teller:
         return self.gettext("What we know about you was changed.")
 
     def _added(self, event: Event) -> Markup:
-        return self.gettext("Added: %(detail)s.", detail=self._detail(event["after"]["identifier"]))
+        return self.gettext("Added: %(detail)s.", detail=self._named(event))
 
     def _token(self, event: Event) -> Markup:
         until = self._words.time(parse_time(event["after"]["expires_at"]))
@@ -231,12 +246,19 @@ class Teller:
                 yield self.gettext("Reason: %(reason)s", reason=event["details"]["reason"])
 
     def _turned(self, event: Event) -> Iterator[Markup]:
-        for was, now in zip(event["before"] or (), event["after"] or (), strict=True):
+        before = event["before"] or [None] * len(event["after"])  # what is only asked for has turned nothing yet
+        for was, now in zip(before, event["after"], strict=True):
             place = self._names.place((now["channel"], now["topic"]))
-            yield self.gettext("%(dial)s: %(old)s", dial=place, old=self._step(was["level"], now["level"]))
+            step = self._step(was["level"], now["level"]) if was else self._level(now["level"])
+            yield self.gettext("%(dial)s: %(old)s", dial=place, old=step)
             if now.get("expires_at"):
                 date = self._words.date(parse_time(now["expires_at"]))
                 yield self.gettext("Your yes holds until %(date)s.", date=date)
+        for channel, until in (event["details"].get("pauses") or {}).items():
+            end = self._words.time(parse_time(until)) if until else "–"
+            yield self.gettext(
+                "End of the pause: %(dial)s %(until)s", dial=self._names.place((channel, "*")), until=end
+            )
 
     def _step(self, old: str | None, new: str | None) -> Markup:
         arrow = Markup('<del>{}</del> <i class="to" aria-hidden="true"></i> <ins>{}</ins>')
@@ -284,6 +306,8 @@ def _is_earlier(event: Event) -> bool:
 
 
 _SENTENCES: Mapping[str, Callable[[Teller, Event], Markup]] = {
+    "confirmation.dropped": Teller._confirmation_dropped,
+    "confirmation.given": Teller._confirmation_given,
     "contact.recorded": Teller._contact,
     "contact.refused": Teller._contact_refused,
     "contact.reported": Teller._contact_reported,
@@ -293,6 +317,8 @@ _SENTENCES: Mapping[str, Callable[[Teller, Event], Markup]] = {
     "dials.changed": Teller._dials,
     "dials.requested": Teller._asked_for_more,
     "identifier.added": Teller._added,
+    "identifier.confirmed": Teller._confirmed,
+    "identifier.requested": Teller._address_asked_for,
     "pause.ended": Teller._pause_ended,
     "pause.set": Teller._pause,
     "permit.refused": Teller._reserved_refused,

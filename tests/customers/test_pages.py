@@ -76,15 +76,19 @@ def test_what_cannot_be_added_is_told_beside_its_field_in_the_same_words(api: Ap
     assert len(shown(api, one)["identifiers"]) == 1
 
 
-def test_an_address_is_not_taken_on_ones_word(api: Api) -> None:
-    """Whoever adds an address has to be found there."""
+def test_an_address_is_added_once_it_is_confirmed_there(api: Api) -> None:
+    """And nothing is said of whether somebody else has it."""
+    api.customer("email:taken@example.com")
     one = api.customer(somebody())
     client = visitor(api, one)
     page = client.get("/me")
-    assert 'value="email"' not in text(page)
-    assert post(client, page, "/me/details", {"kind": "email", "value": "new@example.com"}).status_code == 422
-    assert post(client, page, "/me/details", {"kind": "id", "value": str(one)}).status_code == 422
+    for address in ("new@example.com", "taken@example.com"):
+        answer = post(client, page, "/me/details", {"kind": "email", "value": address})
+        assert answer.headers["Location"] == "/me?sent=1"
     assert len(shown(api, one)["identifiers"]) == 1
+    assert [event["type"] for event in api.events(one)[-2:]] == ["identifier.requested"] * 2
+    assert text(client.get("/me?sent=1")).count("waits for your confirmation") == 2
+    assert post(client, page, "/me/details", {"kind": "id", "value": str(one)}).status_code == 422
 
 
 def test_language_and_time_zone_hold_at_once(api: Api) -> None:
@@ -143,9 +147,10 @@ def test_in_another_browser_a_forgotten_customer_is_told_so(api: Api) -> None:
     client, other = visitor(api, one), visitor(api, one)
     page = other.get("/me/forget")
     post(client, client.get("/me/forget"), "/me/forget", {})
-    for answer in (other.get("/me"), post(other, page, "/me/forget", {})):
-        assert answer.status_code == 404
-        assert text(answer).startswith("<!doctype html>")
+    answer = other.get("/me")
+    assert answer.status_code == 404
+    assert text(answer).startswith("<!doctype html>")
+    assert post(other, page, "/me/forget", {}).headers["Location"] == "/forgotten"
 
 
 def test_a_link_of_a_campaign_shows_details_masked_and_changes_nothing_of_them(api: Api) -> None:

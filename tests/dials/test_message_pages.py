@@ -214,11 +214,15 @@ def test_an_old_page_turns_nothing_up_over_what_was_turned_down_since(api: Api) 
     assert "turned meanwhile" in client.get(answer.headers["Location"]).get_data(as_text=True)
 
 
-def test_a_link_of_a_campaign_turns_nothing_up_by_itself(api: Api) -> None:
+def test_more_by_a_link_of_a_campaign_waits_for_a_mail(api: Api) -> None:
     one = fan(api)
     client, page = follow(api, one, "louder", by_campaign=True)
-    post(client, page, "/louder", louder_form(page))
+    answer = post(client, page, "/louder", louder_form(page))
     assert dials(api, one)["*", "offers/wine"] == "weekly"
+    event = api.events(one)[-1]
+    assert (event["type"], event["source"], event["notice"]["id"]) == ("dials.requested", "link", "preferences")
+    assert event["after"] == [{"channel": "*", "topic": "offers/wine", "level": "busy"}]
+    assert "We have sent you a mail" in client.get(answer.headers["Location"]).get_data(as_text=True)
 
 
 def test_down_takes_no_more_steps_than_up(api: Api) -> None:

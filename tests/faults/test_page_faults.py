@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import pytest
 from werkzeug.test import TestResponse
 
+from consent_service.links.model import Purpose
 from tests.faults.test_fault_points import Stand, eventually, points
 from tests.faults.wire import Cut
 from tests.support.api import Api
@@ -16,6 +18,7 @@ from tests.support.soundness import expect_sound
 from tests.web.asking import is_of_pages, somebody
 
 Send = Callable[[], TestResponse]
+_numbers = itertools.count(1)
 
 
 @dataclass(frozen=True)
@@ -51,7 +54,30 @@ def _asked_by_visit(api: Api) -> Send:
     return lambda: client.post("/link/mine", data=fields)
 
 
+def _sent(purpose: Purpose, path: str, shown: str, *hidden_ones: str, **fields: str) -> Callable[[Api], Send]:
+    """A form that stands on a page of somebody who came by a link."""
+
+    def prepare(api: Api) -> Send:
+        ben = api.customer(somebody())
+        assert api.turn(ben, ("*", "offers/wine", "weekly")).status_code == 200
+        client = browser(api)
+        client.get(link_to(api, ben, purpose, place=("email", "offers/wine")))
+        page = client.get(shown)
+        sent = fields | {name: hidden(page, name) for name in ("csrf_token", *hidden_ones)}
+        number = next(_numbers)
+        return lambda: client.post(path, data={name: value.format(number=number) for name, value in sent.items()})
+
+    return prepare
+
+
+_NOTICE = ("dials", "notice_id", "notice_version", "notice_locale")
 FORMS: dict[str, Form] = {
+    "POST /unsubscribe": Form(_sent("unsubscribe", "/unsubscribe", "/unsubscribe", to="channel")),
+    "POST /quieter": Form(_sent("quieter", "/quieter", "/quieter", to="monthly")),
+    "POST /louder": Form(_sent("louder", "/louder", "/louder", *_NOTICE, to="busy")),
+    "POST /me/details": Form(_sent("preferences", "/me/details", "/me", kind="phone", value="+447700900{number:03}")),
+    "POST /me/settings": Form(_sent("preferences", "/me/settings", "/me", locale="fr", time_zone="Asia/Tokyo")),
+    "POST /me/forget": Form(_sent("preferences", "/me/forget", "/me/forget")),
     "POST /u/<token>": Form(_one_click),
     # The worker sends one mail for what came twice.
     "POST /link": Form(_asked, repeats=True),
@@ -60,7 +86,7 @@ FORMS: dict[str, Form] = {
 # They change the visitor's own cookie only.
 OF_THE_COOKIE = {"POST /language", "POST /sign-out"}
 # Blueprints whose forms all have rows here.
-COMPLETE = {"links", "pages"}
+COMPLETE = {"links", "pages", "message", "me", "happened"}
 
 
 @pytest.fixture

@@ -13,6 +13,10 @@ import pytest
 from flask.testing import FlaskClient
 
 import consent_service
+from consent_service.confirmations import service as confirmations
+from consent_service.customers.model import parse_reference
+from consent_service.dials.model import Change, Notice
+from consent_service.history.model import Actor
 from consent_service.history.telling import TYPES
 from consent_service.history.texts import REASONS as REASONS_TOLD
 from consent_service.permissions.model import REASONS
@@ -22,6 +26,14 @@ from tests.web.asking import footprint, somebody
 
 # Events of nobody in particular: no customer reads them.
 NOBODYS = {"catalogue.applied", "customer.erased", "key.created", "key.revoked"}
+# Told of somebody who asks for more by a campaign's link, and for an address.
+WAITING = {
+    "confirmation.given",
+    "confirmation.dropped",
+    "dials.requested",
+    "identifier.requested",
+    "identifier.confirmed",
+}
 WINE = {"channel": "email", "topic": "offers/wine"}
 LOCALES = ("en", "de", "fr", "ar")
 
@@ -44,8 +56,8 @@ def types_in_code() -> Iterator[str]:
         if path.parent.name not in ("history", "fsck"):
             text = path.read_text(encoding="utf-8")
             if "Event(" in text or "type_" in text or "refusal=" in text:
-                nouns = "dials|pause|customer|customers|identifier|token|permit|contact|suppression|key|catalogue|mail"
-                yield from re.findall(rf'"((?:{nouns})\.[a-z_]+)"', text)
+                nouns = "dials|pause|customers?|confirmation|identifier|token|permit|contact|suppression|key|catalogue"
+                yield from re.findall(rf'"((?:{nouns})\.(?!sql)[a-z_]+)"', text)
 
 
 def eventful(api: Api) -> UUID:
@@ -87,6 +99,7 @@ def test_every_type_of_event_has_its_sentence() -> None:
     written = set(types_in_code())
     assert {"dials.changed", "contact.reported", "permit.voided", "customers.merged"} <= written
     assert written - NOBODYS <= TYPES
+    assert {"confirmation.given", "confirmation.dropped"} <= TYPES  # written as one text with two ends
     assert set(REASONS) == set(REASONS_TOLD)
 
 
@@ -94,7 +107,7 @@ def test_every_type_of_event_has_its_sentence() -> None:
 def test_all_that_happened_is_told_with_its_number(api: Api, locale: str) -> None:
     one = eventful(api)
     events = api.events(one)
-    assert {event["type"] for event in events} >= TYPES - {"dials.requested", "permit.refused"} - {"contact.refused"}
+    assert {event["type"] for event in events} >= TYPES - WAITING
     client = visitor(api, one, locale=locale)
     text, page = "", "/me/happened"
     for _ in range(10):
@@ -124,6 +137,33 @@ def test_all_that_happened_is_told_with_its_number(api: Api, locale: str) -> Non
             "Reason: wrote a letter",
             "Two records of you became one.",
             "We keep your choices and follow them.",
+        ):
+            assert sentence in text, sentence
+
+
+@pytest.mark.parametrize("locale", LOCALES)
+def test_what_waits_and_what_came_of_it_is_told(api: Api, locale: str) -> None:
+    one = api.customer(somebody())
+    with api.database.transaction() as conn:
+        asked = (conn, api.keyring, Actor("customer", str(one), customer_id=one, link="Autumn"), one)
+        notice, ends = Notice("preferences", "1", "en"), {"*": None, "email": datetime(2030, 1, 1, tzinfo=UTC)}
+        turned = (Change("*", "offers/wine", "weekly"),)
+        first = confirmations.ask_louder(*asked, turned, notice=notice, locale="en", pauses=ends)
+        confirmations.drop(*asked, first)
+        address = confirmations.ask_address(*asked, parse_reference("email:new@example.com"), locale="en")
+        assert address is not None
+        own = (conn, api.keyring, Actor("customer", str(one), customer_id=one), one)
+        assert confirmations.confirm(*own, address).result == "done"
+    text = told(visitor(api, one, locale=locale))
+    assert {event["type"] for event in api.events(one)} >= WAITING
+    assert not re.findall(r"%\(|Recorded:|[a-z]+\.(?:given|dropped|requested|confirmed)\b", text)
+    if locale == "en":
+        for sentence in (
+            "More was asked for.",
+            "Wine: About weekly",
+            "was dropped",
+            "Confirmed: E-mail:",
+            "“<bdi>Autumn</bdi>”",
         ):
             assert sentence in text, sentence
 
