@@ -14,7 +14,7 @@ from typing import Any, Protocol
 from markupsafe import Markup, escape
 
 from consent_service.clock import parse_time
-from consent_service.history.texts import FIELDS, REASONS, SOURCES, STOPS
+from consent_service.history.texts import FIELDS, MAILS, OTHER_MAIL, REASONS, SOURCES, STOPS
 from consent_service.i18n import N_, Words
 
 Event = Mapping[str, Any]
@@ -189,6 +189,11 @@ class Teller:
         channel, topic = self._names.channel(details["channel"]), self._names.topic(details["topic"])
         return self.gettext(text, channel=channel, topic=topic, **values)
 
+    def _mail(self, event: Event) -> Markup:
+        if event["type"] == "mail.failed":
+            return self.gettext("A mail to you could not be sent.")
+        return self.gettext(MAILS.get(event["details"]["kind"], OTHER_MAIL))
+
     def _created(self, _: Event) -> Markup:
         return self.gettext("From now on we know you.")
 
@@ -224,6 +229,8 @@ class Teller:
             yield from self._turned(event)
         if event["type"] == "customer.changed":
             yield from self._fields(event["before"], event["after"])
+        if event["type"].startswith("mail.") and details["to"]:
+            yield self._detail(details["to"])
         if event["type"] == "customer.created":
             yield from (self._detail(one) for one in event["after"]["identifiers"])
         yield from self._why(details)
@@ -234,7 +241,8 @@ class Teller:
         yield from self._how(event)
 
     def _how(self, event: Event) -> Iterator[Markup]:
-        if (source := SOURCES.get(event["source"] or "")) and event["actor"]["role"] != "customer":
+        of_a_wish = event["type"].startswith(("dials.", "pause.")) and event["actor"]["role"] != "customer"
+        if of_a_wish and (source := SOURCES.get(event["source"] or "")):
             yield self.gettext("How your wish reached us: %(source)s", source=self._words.gettext(source))
         if event["occurred_at"] and event["type"] == "dials.changed" and _is_earlier(event):
             at = self._words.time(parse_time(event["occurred_at"]))
@@ -319,6 +327,8 @@ _SENTENCES: Mapping[str, Callable[[Teller, Event], Markup]] = {
     "identifier.added": Teller._added,
     "identifier.confirmed": Teller._confirmed,
     "identifier.requested": Teller._address_asked_for,
+    "mail.failed": Teller._mail,
+    "mail.sent": Teller._mail,
     "pause.ended": Teller._pause_ended,
     "pause.set": Teller._pause,
     "permit.refused": Teller._reserved_refused,

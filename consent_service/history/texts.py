@@ -32,6 +32,12 @@ SOURCES = {
     "dialogue": N_("in a conversation"),
     "import": N_("from another system"),
 }
+MAILS = {
+    "link": N_("We sent you a mail with your link."),
+    "confirm": N_("We sent you a mail that asks you to confirm."),
+    "address": N_("We sent a mail to a new address, to be confirmed there."),
+}
+OTHER_MAIL = N_("We sent you a mail.")
 FIELDS = {"time_zone": N_("Time zone"), "locale": N_("Language"), "segment": N_("Group")}
 
 # By what became of it, its kind, and whether it is about one channel.

@@ -16,8 +16,10 @@ import consent_service
 from consent_service.confirmations import service as confirmations
 from consent_service.customers.model import parse_reference
 from consent_service.dials.model import Change, Notice
-from consent_service.history.model import Actor
+from consent_service.history.model import Actor, Event
+from consent_service.history.service import record
 from consent_service.history.telling import TYPES
+from consent_service.history.texts import MAILS
 from consent_service.history.texts import REASONS as REASONS_TOLD
 from consent_service.permissions.model import REASONS
 from tests.support.api import Api
@@ -33,6 +35,8 @@ WAITING = {
     "dials.requested",
     "identifier.requested",
     "identifier.confirmed",
+    "mail.failed",
+    "mail.sent",
 }
 WINE = {"channel": "email", "topic": "offers/wine"}
 LOCALES = ("en", "de", "fr", "ar")
@@ -99,7 +103,8 @@ def test_every_type_of_event_has_its_sentence() -> None:
     written = set(types_in_code())
     assert {"dials.changed", "contact.reported", "permit.voided", "customers.merged"} <= written
     assert written - NOBODYS <= TYPES
-    assert {"confirmation.given", "confirmation.dropped"} <= TYPES  # written as one text with two ends
+    # These are written as one text with two ends.
+    assert {"confirmation.given", "confirmation.dropped", "mail.failed", "mail.sent"} <= TYPES
     assert set(REASONS) == set(REASONS_TOLD)
 
 
@@ -154,9 +159,13 @@ def test_what_waits_and_what_came_of_it_is_told(api: Api, locale: str) -> None:
         assert address is not None
         own = (conn, api.keyring, Actor("customer", str(one), customer_id=one), one)
         assert confirmations.confirm(*own, address).result == "done"
+        details = {"source": "email", "mail_id": "1", "to": "email:new@example.com", "attempts": 1}
+        mailed = [("mail.sent", kind) for kind in (*MAILS, None)] + [("mail.failed", "link")]
+        system, now = Actor("system", "worker"), datetime.now(UTC)
+        record(conn, api.keyring, [Event(one, type_, system, now, details | {"kind": kind}) for type_, kind in mailed])
     text = told(visitor(api, one, locale=locale))
     assert {event["type"] for event in api.events(one)} >= WAITING
-    assert not re.findall(r"%\(|Recorded:|[a-z]+\.(?:given|dropped|requested|confirmed)\b", text)
+    assert not re.findall(r"%\(|Recorded:|[a-z]+\.(?:given|dropped|requested|confirmed|sent|failed)\b", text)
     if locale == "en":
         for sentence in (
             "More was asked for.",
