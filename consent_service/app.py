@@ -27,6 +27,7 @@ from consent_service.links.pages import blueprint as links
 from consent_service.permissions.api import blueprint as permissions
 from consent_service.permissions.checks import check_many
 from consent_service.permissions.together import Together
+from consent_service.service_desk.case_pages import blueprint as cases
 from consent_service.service_desk.customer_pages import blueprint as looked_after
 from consent_service.service_desk.pages import blueprint as service_desk
 from consent_service.settings import Settings
@@ -59,7 +60,18 @@ def create_app(settings: Settings, database_url: str) -> Flask:
     pages.install(app)
     for part in (health, docs, catalogue, keys, customers, suppressions, dials, permissions, history, minting):
         app.register_blueprint(part)
-    for part in (pages.blueprint, links, desk, messages, me, happened, confirmations, service_desk, looked_after):
+    for part in (
+        pages.blueprint,
+        links,
+        desk,
+        messages,
+        me,
+        happened,
+        confirmations,
+        service_desk,
+        looked_after,
+        cases,
+    ):
         app.register_blueprint(part)
     return app
 

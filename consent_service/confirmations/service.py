@@ -91,7 +91,7 @@ def ask_louder(
     hold_catalogue(conn)
     held = require_locked(conn, keyring, customer_id, actor)
     if changes:
-        wish = Wish(tuple(changes), source, notice=notice)
+        wish = Wish(tuple(changes), source, actor.evidence, notice)
         dials.check_waiting(conn, actor, held.customer_id, wish)
     to = _mailbox(conn, held)
     asked = Asked(to, locale, source, tuple(changes), dict(pauses or {}), notice)

@@ -6,7 +6,7 @@ and may name people: it stands in the events of those reached, encrypted under t
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -36,6 +36,36 @@ class Stop:
     channel: str | None
     kind: str
     reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """A suppression that reaches a customer. `point` None: it stands on the person."""
+
+    suppression_id: str
+    point: Reference | None
+    channel: str | None
+    kind: str
+    set_at: datetime
+
+
+def of_customer(
+    conn: Connection, keyring: Keyring, customer_id: UUID, references: Sequence[Reference]
+) -> list[Standing]:
+    """The stops on a person and on what of theirs are contact points, oldest first.
+
+    Args:
+        references: their identifiers.
+    """
+    own = conn.run(SQL["of_customer"], {"customer_id": customer_id})
+    found = [Standing(encode_id(customer_id, row.pop("suppression_id")), None, **row) for row in own]
+    hashes = [store.hash_of(conn, keyring, one) for one in references]
+    asked = {"kinds": [one.kind for one in references], "value_hashes": hashes}
+    for row in conn.run(SQL["of_points"], asked):
+        point = references[row["position"] - 1]
+        own_id = encode_id(NOBODY, row["suppression_id"])
+        found.append(Standing(own_id, point, row["channel"], row["kind"], row["set_at"]))
+    return sorted(found, key=lambda one: one.set_at)
 
 
 def suppress_customer(

@@ -47,3 +47,17 @@ DELETE FROM point_suppression
 WHERE identifier_kind = %(identifier_kind)s::text AND value_hash = %(value_hash)s::bytea
   AND suppression_id = %(suppression_id)s::uuid
 RETURNING channel, kind, set_at, clock_timestamp() AS lifted_at;
+
+-- name: of_customer
+-- The stops on a person, oldest first. By primary key.
+SELECT suppression_id, channel, kind, set_at
+FROM suppression
+WHERE customer_id = %(customer_id)s::uuid
+ORDER BY set_at, suppression_id;
+
+-- name: of_points
+-- The stops on these contact points, oldest first. By primary key.
+SELECT p.identifier_kind, q.position, p.suppression_id, p.channel, p.kind, p.set_at
+FROM unnest(%(kinds)s::text[], %(value_hashes)s::bytea[]) WITH ORDINALITY AS q (kind, value_hash, position)
+JOIN point_suppression p ON p.identifier_kind = q.kind AND p.value_hash = q.value_hash
+ORDER BY p.set_at, p.suppression_id;

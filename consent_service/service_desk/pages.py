@@ -11,12 +11,14 @@ from uuid import UUID
 
 from flask import Blueprint, Response, g, redirect, request
 
+from consent_service.catalogue.model import Catalogue
 from consent_service.catalogue.service import load_catalogue
 from consent_service.customers.model import EMAIL, ID, LONGEST_REFERENCE, PHONE
 from consent_service.customers.service import resolve
 from consent_service.customers.words import kind_in_words
 from consent_service.database import Connection
 from consent_service.errors import ConsentError
+from consent_service.i18n import N_
 from consent_service.keys import service as keys
 from consent_service.keys.model import ApiKey
 from consent_service.service_desk import service
@@ -28,6 +30,7 @@ from consent_service.web.parts import parts
 blueprint = Blueprint("service_desk", __name__, template_folder="templates")
 HOME = "/desk"
 ROLES = frozenset({"desk"})  # and with it admin
+_OWN_NUMBER = N_("Our number of the customer")
 # Why a search found nobody whom it could show.
 _PROBLEMS = ("invalid_customer_reference", "unknown_identifier_kind", "ambiguous_customer")
 
@@ -112,7 +115,7 @@ def find() -> Any:
     kind = request.form.get("kind", "")
     with parts().database.reading() as conn:
         try:
-            found = resolve(conn, parts().keyring, _reference(asked, kind))
+            found = resolve(conn, parts().keyring, reference_of(asked, kind))
         except ConsentError as error:
             if error.code not in _PROBLEMS:
                 raise
@@ -127,14 +130,7 @@ def customer_path(customer_id: UUID) -> str:
     return f"{HOME}/customers/{customer_id}"
 
 
-def _begin(key: ApiKey) -> str:
-    def work(conn: Connection) -> str:
-        return service.begin(conn, key.key_id)
-
-    return parts().database.repeatedly(work)
-
-
-def _reference(asked: str, kind: str) -> str:
+def reference_of(asked: str, kind: str) -> str:
     """What was typed as `kind:value`; without a kind it is guessed by how it looks."""
     if kind:
         return f"{kind}:{asked}"
@@ -147,13 +143,24 @@ def _reference(asked: str, kind: str) -> str:
     return f"{EMAIL}:{asked}" if "@" in asked and ":" not in asked else asked
 
 
+def kinds_in_words(catalogue: Catalogue | None) -> list[tuple[str, str]]:
+    """(kind, what it is called) of everything that names a customer."""
+    kinds = [*(catalogue.identifier_kinds if catalogue is not None else ()), ID]
+    return [(one, speaking().gettext(_OWN_NUMBER) if one == ID else kind_in_words(speaking(), one)) for one in kinds]
+
+
+def _begin(key: ApiKey) -> str:
+    def work(conn: Connection) -> str:
+        return service.begin(conn, key.key_id)
+
+    return parts().database.repeatedly(work)
+
+
 def _sign_in_page(status: int = 200, *, because: str = "", wrong: str = "") -> Response:
     return render("service_desk/sign_in.html", status, because=because, wrong=wrong)
 
 
 def _find_page(status: int = 200, *, asked: str = "", kind: str = "", problem: str = "") -> Response:
     with parts().database.reading() as conn:
-        catalogue = load_catalogue(conn)
-    kinds = [*(catalogue.identifier_kinds if catalogue else ()), ID]
-    options = [(one, kind_in_words(speaking(), one)) for one in kinds]
+        options = kinds_in_words(load_catalogue(conn))
     return show("service_desk/find.html", status, asked=asked, kind=kind, problem=problem, options=options)

@@ -205,8 +205,22 @@ def test_nobody_acts_for_somebody_who_is_not_there(api: Api, ben: UUID, agent: F
 def test_a_form_without_its_token_is_refused(api: Api, ben: UUID, agent: FlaskClient) -> None:
     page = looking_after(agent, ben, "C-1")
     before = footprint(api)
-    every = ["", "/word", "/check", "/edit", "/undo", "/quieter", "/nothing", "/pause", "/resume"]
-    assert {path(ben) + one for one in every} | {"/desk", "/desk/find", "/desk/sign-out"} >= forms_of(api, ben)
+    every = [
+        "/suppress",
+        "/lift",
+        "/drop",
+        "/merge",
+        "",
+        "/word",
+        "/check",
+        "/edit",
+        "/undo",
+        "/quieter",
+        "/nothing",
+        "/pause",
+        "/resume",
+    ]
+    assert {path(ben) + one for one in every} | {"/desk", "/desk/find", "/desk/sign-out"} == forms_of(api, ben)
     for address in forms_of(api, ben):
         assert agent.post(address, data={}).status_code == 403, address
         fields = {"csrf_token": hidden(page, "csrf_token")}
