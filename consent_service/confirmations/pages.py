@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
@@ -12,8 +13,10 @@ from consent_service.catalogue.service import load_catalogue
 from consent_service.confirmations import service
 from consent_service.confirmations.words import told
 from consent_service.customers.service import require
+from consent_service.database import Connection
 from consent_service.dials.service import as_shown, now
-from consent_service.web.pages import confirm_page, render, speaking
+from consent_service.errors import ConsentError
+from consent_service.web.pages import confirm_page, customer_page, render, speaking
 from consent_service.web.parts import parts
 from consent_service.web.session import language, open_visit
 
@@ -49,9 +52,28 @@ def confirm() -> Any:
     outcome = parts().database.repeatedly(
         lambda conn: service.confirm(conn, keyring, g.actor, require(conn, g.visit.customer_id, g.actor), change_id)
     )
-    if outcome.result == "done":
+    # Who comes again after an answer that was lost gets on as well; an old link does not.
+    if outcome.result in ("done", "before") and outcome.change.expires_at > datetime.now(UTC):
         open_visit(replace(g.visit, purpose="preferences", opens_desk=True), language() or outcome.change.asked.locale)
     return redirect(f"/confirm?result={outcome.result}", 303)
+
+
+@blueprint.post("/confirm/withdraw")
+@customer_page
+def withdraw() -> Any:
+    """Takes back, from the page on which it was asked, what waits."""
+    try:
+        change_id = UUID(request.form.get("change", ""))
+    except ValueError as error:
+        raise ConsentError("not_found") from error
+    keyring = parts().keyring
+
+    def work(conn: Connection) -> str:
+        owner = require(conn, g.visit.customer_id, g.actor)
+        return service.drop(conn, keyring, g.actor, owner, change_id)
+
+    kind = parts().database.repeatedly(work)
+    return redirect("/me" if kind == "address" else "/preferences", 303)
 
 
 @blueprint.post("/confirm/drop")
@@ -60,7 +82,7 @@ def drop() -> Any:
     """Takes it back: nothing stays to be confirmed."""
     keyring = parts().keyring
 
-    def work(conn: Any) -> None:
+    def work(conn: Connection) -> None:
         owner = require(conn, g.visit.customer_id, g.actor)
         service.drop(conn, keyring, g.actor, owner, UUID(g.visit.subject))
 

@@ -28,7 +28,7 @@ from consent_service.confirmations.model import (
 )
 from consent_service.confirmations.words import told
 from consent_service.customers import confirming, profile
-from consent_service.customers.model import EMAIL, Reference
+from consent_service.customers.model import EMAIL, Reference, masked
 from consent_service.customers.service import Locked, require_locked
 from consent_service.database import Connection, Database, load
 from consent_service.dials import service as dials
@@ -36,7 +36,7 @@ from consent_service.dials.model import Change, Notice, Wish
 from consent_service.errors import ConsentError
 from consent_service.history import service as history
 from consent_service.history.model import Actor, Event
-from consent_service.i18n import words
+from consent_service.i18n import Words, words
 from consent_service.keyring.model import DataKey
 from consent_service.keyring.service import Keyring
 from consent_service.links.model import Link, path_of
@@ -45,6 +45,7 @@ from consent_service.mail import service as mail
 from consent_service.mail.model import Letter
 
 SQL = load("consent_service.confirmations", "confirmations.sql")
+_ENDINGS = {"confirmed": "confirmation.given", "dropped": "confirmation.dropped"}
 # What a confirmed act may meet in a catalogue that has changed since it was asked.
 _OVERTAKEN = frozenset(
     {"unknown_channel", "unknown_topic", "unknown_level", "topic_retired", "channel_retired", "confirmation_required"}
@@ -61,6 +62,19 @@ class Outcome:
 
     result: Literal["done", "before", "late", "overtaken", "taken"]
     change: PendingChange
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """What waits for a confirmation, for a page: a sentence for each part, and where the mail went.
+
+    `to` is masked, unless it is a new address.
+    """
+
+    change_id: str
+    to: str
+    expires_at: datetime
+    lines: list[str]
 
 
 def ask_louder(
@@ -90,17 +104,64 @@ def ask_louder(
     """
     hold_catalogue(conn)
     held = require_locked(conn, keyring, customer_id, actor)
-    if changes:
-        wish = Wish(tuple(changes), source, actor.evidence, notice)
-        dials.check_waiting(conn, actor, held.customer_id, wish)
+    wish = Wish(tuple(changes), source, actor.evidence, notice)
+    standing = dials.check_waiting(conn, actor, held.customer_id, wish) if changes else []
     to = _mailbox(conn, held)
     asked = Asked(to, locale, source, tuple(changes), dict(pauses or {}), notice)
     details = {
-        "after": [{"channel": one.channel, "topic": one.topic, "level": one.level} for one in changes],
+        "before": [_shown(one, place.level) for one, place in zip(changes, standing, strict=True)],
+        "after": [_shown(one, one.level) for one in changes],
         "pauses": shown_pauses(asked.pauses),
         "notice": dials.as_shown(conn, notice),
     }
     return _ask(conn, keyring, actor, held, "louder", asked, details)
+
+
+def ask_if_possible(
+    conn: Connection,
+    keyring: Keyring,
+    actor: Actor,
+    customer_id: UUID,
+    changes: Sequence[Change],
+    *,
+    notice: Notice | None,
+    locale: str,
+    pauses: Mapping[str, datetime | None] | None = None,
+    source: str = "web",
+) -> Literal["asked", "impossible", "often"]:
+    """The same for pages, which have done the quieter part: what cannot be asked does not take that back.
+
+    Returns:
+        impossible: there is no e-mail address from which it could be confirmed. often: too many mails were sent lately.
+    """
+    try:
+        with conn.transaction():
+            ask_louder(
+                conn, keyring, actor, customer_id, changes, notice=notice, locale=locale, pauses=pauses, source=source
+            )
+    except ConsentError as error:
+        if error.code == "confirmation_required":
+            return "impossible"
+        if error.code == "rate_limited":
+            return "often"
+        raise
+    return "asked"
+
+
+def waiting(conn: Connection, keyring: Keyring, customer_id: UUID, spoken: Words, *, kind: Kind) -> list[Waiting]:
+    """What can still be confirmed, in words, oldest first."""
+    found = [one for one in open_changes(conn, keyring, customer_id) if one.kind == kind]
+    catalogue = load_catalogue(conn) if found else None
+    at = dials.now(conn) if found else None
+    return [
+        Waiting(
+            one.change_id.hex,
+            one.asked.to.value if kind == "address" else masked(one.asked.to.text).partition(":")[2],
+            one.expires_at,
+            told(one.asked, spoken, catalogue, at) if catalogue and at else [],
+        )
+        for one in found
+    ]
 
 
 def ask_address(
@@ -159,8 +220,8 @@ def confirm(conn: Connection, keyring: Keyring, actor: Actor, customer_id: UUID,
     return _confirm_louder(conn, keyring, actor, held, change)
 
 
-def drop(conn: Connection, keyring: Keyring, actor: Actor, customer_id: UUID, change_id: UUID) -> None:
-    """Takes back what waits; nothing when it waits no longer.
+def drop(conn: Connection, keyring: Keyring, actor: Actor, customer_id: UUID, change_id: UUID) -> Kind:
+    """Takes back what waits, of which kind it says; nothing when it waits no longer.
 
     Raises:
         ConsentError: not_found, unknown_customer.
@@ -171,12 +232,17 @@ def drop(conn: Connection, keyring: Keyring, actor: Actor, customer_id: UUID, ch
         raise ConsentError("not_found")
     if change.state == "open":
         _end(conn, keyring, actor, held, change, "dropped")
+    return change.kind
 
 
 def forget_old(database: Database) -> None:
     """Housekeeping: what could be confirmed long ago. History keeps it."""
     with database.reading() as conn:
         conn.run(SQL["forget"], {"days": KEPT_DAYS})
+
+
+def _shown(change: Change, level: str | None) -> dict[str, str | None]:
+    return {"channel": change.channel, "topic": change.topic, "level": level}
 
 
 def _mailbox(conn: Connection, held: Locked) -> Reference:
@@ -304,7 +370,7 @@ def _end(
         "left": [{"channel": channel, "topic": topic} for channel, topic in change.asked.left],
         "left_pauses": list(change.asked.left_pauses),
     }
-    event = Event(held.customer_id, f"confirmation.{'given' if state == 'confirmed' else state}", actor, now, details)
+    event = Event(held.customer_id, _ENDINGS[state], actor, now, details)
     own = {"customer_id": held.customer_id, "change_id": change.change_id}
     values = {"state": state, "ended_at": now, "event_id": event.event_id}
     conn.run(SQL["end"], {**own, **values, "ciphertext": _sealed(held.key, change.change_id, change.asked)})

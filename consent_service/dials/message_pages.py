@@ -108,8 +108,8 @@ def do_louder() -> Any:
         except ConsentError as error:
             if error.code != "confirmation_required":
                 raise
-            _ask(conn, step)
-            return "waiting=1"
+            asked = _ask(conn, step)
+            return "waiting=1" if asked == "asked" else f"unasked={asked}"
 
     return redirect(f"/louder?{parts().database.repeatedly(work)}", 303)
 
@@ -120,7 +120,8 @@ def _shown(template: str, more: Callable[[Subject, Words], dict[str, Any]]) -> A
         owner = require(conn, g.visit.customer_id, g.actor)
         facts = looking.facts(conn, parts().keyring, owner)
         act = looking.act(conn, parts().keyring, owner, saved) if saved else None
-    words = speaking()
+        words = speaking()
+        pending = confirmations.waiting(conn, parts().keyring, owner, words, kind="louder")
     about = subject(facts, g.visit.channel, g.visit.topic)
     values: dict[str, Any] = {
         "about": about,
@@ -130,7 +131,8 @@ def _shown(template: str, more: Callable[[Subject, Words], dict[str, Any]]) -> A
         "act": act,
         "same": request.args.get("saved") == SAME,
         "meanwhile": "meanwhile" in request.args,
-        "waiting": "waiting" in request.args,
+        "pending": pending,
+        "unasked": request.args.get("unasked", ""),
         "paused": _paused(about),
     }
     return render(template, **values, **({} if act else more(about, words)))
@@ -226,9 +228,9 @@ def _turn(conn: Connection, changes: tuple[Change, ...], notice: Notice | None) 
     return _last_event(conn) if turned else None
 
 
-def _ask(conn: Connection, step: Step) -> None:
+def _ask(conn: Connection, step: Step) -> str:
     owner, locale = g.visit.customer_id, speaking().locale
-    confirmations.ask_louder(
+    return confirmations.ask_if_possible(
         conn, parts().keyring, g.actor, owner, step.changes, notice=_notice_shown(), locale=locale, source="link"
     )
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, TypeVar
 from uuid import UUID
@@ -10,10 +10,13 @@ from uuid import UUID
 from flask import Blueprint, Response, g, redirect, request
 
 from consent_service.clock import parse_time
+from consent_service.confirmations.service import ask_if_possible
+from consent_service.confirmations.service import waiting as pending_of
 from consent_service.customers.service import require
 from consent_service.database import Connection
 from consent_service.dials import forms, saving, store
 from consent_service.dials.drawing import draw
+from consent_service.dials.model import Change, Notice
 from consent_service.dials.reach import Place
 from consent_service.dials.saving import Chosen, Said, Saved
 from consent_service.web.pages import customer_page, desk_visit, render, speaking
@@ -55,7 +58,12 @@ def edit() -> Response:
 def save() -> Any:
     """Saves what was changed."""
     chosen, said = _chosen(), Said(notice=forms.notice(request.form))
-    return _after(_act(lambda conn, owner: saving.save(conn, parts().keyring, g.actor, owner, chosen, said)))
+
+    def work(conn: Connection, owner: UUID) -> tuple[Saved, str]:
+        saved = saving.save(conn, parts().keyring, g.actor, owner, chosen, said)
+        return saved, _ask(conn, owner, saved.waiting, said.notice)
+
+    return _after(*_act(work))
 
 
 @blueprint.post("/preferences/undo")
@@ -66,10 +74,11 @@ def undo() -> Any:
     event_id, said = forms.event_id(request.form), Said(notice=forms.notice(request.form))
     only_quieter = "quieter" in request.form
 
-    def work(conn: Connection, owner: UUID) -> Saved:
-        return saving.undo(conn, parts().keyring, g.actor, owner, event_id, said, quieter=only_quieter)
+    def work(conn: Connection, owner: UUID) -> tuple[Saved, str]:
+        saved = saving.undo(conn, parts().keyring, g.actor, owner, event_id, said, quieter=only_quieter)
+        return saved, _ask(conn, owner, saved.waiting, said.notice)
 
-    return _after(_act(work))
+    return _after(*_act(work))
 
 
 @blueprint.post("/preferences/quieter")
@@ -114,10 +123,28 @@ def resume() -> Any:
 
 
 def _pause(channel: str, until: datetime | None) -> Any:
-    def work(conn: Connection, owner: UUID) -> bool:
-        return saving.pause(conn, parts().keyring, g.actor, owner, channel, until)
+    def work(conn: Connection, owner: UUID) -> str:
+        if saving.pause(conn, parts().keyring, g.actor, owner, channel, until):
+            return ""
+        return _ask(conn, owner, (), None, pauses={channel: until})
 
-    return redirect(HOME if _act(work) else f"{HOME}?waiting=1", 303)
+    told = _act(work)
+    return redirect(f"{HOME}?{told}" if told else HOME, 303)
+
+
+def _ask(
+    conn: Connection,
+    owner: UUID,
+    changes: Sequence[Change],
+    notice: Notice | None,
+    pauses: Mapping[str, datetime | None] | None = None,
+) -> str:
+    """Asks by mail about what has to wait; what the next page is told of it."""
+    if not changes and not pauses:
+        return ""
+    locale, keyring = speaking().locale, parts().keyring
+    asked = ask_if_possible(conn, keyring, g.actor, owner, changes, notice=notice, locale=locale, pauses=pauses)
+    return "waiting=1" if asked == "asked" else f"unasked={asked}"
 
 
 def _page(
@@ -132,17 +159,19 @@ def _page(
     with parts().database.snapshot() as conn:
         owner = require(conn, g.visit.customer_id, g.actor)
         drawing = draw(conn, parts().keyring, owner, speaking(), chosen=chosen, last=last, saved=saved)
+        pending = pending_of(conn, parts().keyring, owner, speaking(), kind="louder")
     waiting = "waiting" in request.args or (saved is not None and bool(saved.waiting))
     again = forms.kept(request.form, request.form.getlist("again")) if form is not None else []
     values = {"drawing": drawing, "forms": HOME, "waiting": waiting, "form": form, "acting_for": None}
+    values |= {"pending": pending, "unasked": request.args.get("unasked", "")}
     return render(template, status, kept=again, **values)
 
 
-def _after(saved: Saved) -> Any:
+def _after(saved: Saved, asked: str = "") -> Any:
     if saved.conflicts:
         return _page(status=409, saved=saved)
     told = [f"saved={saved.event_id}"] if saved.event_id is not None else []
-    told += ["waiting=1"] if saved.waiting else []
+    told += [asked] if asked else []
     return redirect(f"{HOME}?{'&'.join(told)}" if told else HOME, 303)
 
 

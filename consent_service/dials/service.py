@@ -90,16 +90,20 @@ def turn(
     return True
 
 
-def check_waiting(conn: Connection, actor: Actor, customer_id: UUID, wish: Wish) -> None:
-    """Refuses what a confirmation by e-mail would not be enough for. The catalogue is held, the customer locked.
+def check_waiting(conn: Connection, actor: Actor, customer_id: UUID, wish: Wish) -> list[Place]:
+    """The places as they stand, in the order of the wish, when a confirmation by e-mail is all that it needs.
+
+    The catalogue is held, the customer locked.
 
     Raises:
         ConsentError: as `turn`; confirmation_required, where another kind of contact point has to confirm it.
     """
     _refuse_doubles(wish.changes)
     _check_notice(as_shown(conn, wish.notice))
-    for index, place in enumerate(store.places(conn, customer_id, wish.changes)):
+    places = store.places(conn, customer_id, wish.changes)
+    for index, place in enumerate(places):
         check_louder(place, wish, actor.role, f"/changes/{index}", waits=bool(set(place.unconfirmed) - {EMAIL}))
+    return places
 
 
 def _check_notice(notice: dict[str, str | None] | None) -> None:

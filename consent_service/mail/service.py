@@ -40,6 +40,7 @@ LONGEST_SECONDS = 2 * 86400.0
 MOST_AT_ONCE = 100
 ROUND_SECONDS = 10.0
 KEPT_DAYS = 30
+ENDINGS = {"sent": "mail.sent", "failed": "mail.failed"}
 
 
 def queue(conn: Connection, keyring: Keyring, customer_id: UUID, letter: Letter, *, key: DataKey | None = None) -> UUID:
@@ -141,7 +142,7 @@ def _end(database: Database, keyring: Keyring, taken: Taken, state: str) -> None
             "to": f"email:{taken.letter.to}" if taken.letter else None,
             "attempts": taken.attempts,
         }
-        event = Event(row["customer_id"], f"mail.{state}", ACTOR, row["ended_at"], details, event_id)
+        event = Event(row["customer_id"], ENDINGS[state], ACTOR, row["ended_at"], details, event_id)
         history.record(conn, keyring, [event])
         return True
 

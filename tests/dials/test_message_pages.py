@@ -222,7 +222,7 @@ def test_more_by_a_link_of_a_campaign_waits_for_a_mail(api: Api) -> None:
     event = api.events(one)[-1]
     assert (event["type"], event["source"], event["notice"]["id"]) == ("dials.requested", "link", "preferences")
     assert event["after"] == [{"channel": "*", "topic": "offers/wine", "level": "busy"}]
-    assert "We have sent you a mail" in client.get(answer.headers["Location"]).get_data(as_text=True)
+    assert "Please look into your mail" in client.get(answer.headers["Location"]).get_data(as_text=True)
 
 
 def test_down_takes_no_more_steps_than_up(api: Api) -> None:

@@ -5,11 +5,17 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from uuid import UUID
 
 import pytest
 from werkzeug.test import TestResponse
 
-from consent_service.links.model import Purpose
+from consent_service.confirmations.service import ask_louder
+from consent_service.dials.model import Change, Notice
+from consent_service.history.model import Actor
+from consent_service.links.model import Link, Purpose
+from consent_service.links.service import box
 from tests.faults.test_fault_points import Stand, eventually, points
 from tests.faults.wire import Cut
 from tests.support.api import Api
@@ -70,6 +76,37 @@ def _sent(purpose: Purpose, path: str, shown: str, *hidden_ones: str, **fields: 
     return prepare
 
 
+def _asking(api: Api) -> tuple[UUID, UUID]:
+    """Somebody who has asked for more through a campaign's link: (customer, what waits)."""
+    ben = api.customer(somebody())
+    actor = Actor("customer", str(ben), customer_id=ben, link="newsletter")
+    changes, notice = [Change("*", "offers", "weekly")], Notice("preferences", "1", "en")
+    with api.database.transaction() as conn:
+        return ben, ask_louder(conn, api.keyring, actor, ben, changes, notice=notice, locale="en")
+
+
+def _confirmed(path: str) -> Callable[[Api], Send]:
+    def prepare(api: Api) -> Send:
+        ben, change_id = _asking(api)
+        link = Link("confirm", ben, datetime.now(UTC), subject=change_id)
+        with api.database.reading() as conn:
+            token = box(conn, api.keyring).write(link)
+        client = browser(api)
+        client.get(f"/c/{token}")
+        fields = {"csrf_token": hidden(client.get("/confirm"), "csrf_token")}
+        return lambda: client.post(path, data=fields)
+
+    return prepare
+
+
+def _withdrawn(api: Api) -> Send:
+    ben, change_id = _asking(api)
+    client = browser(api)
+    client.get(link_to(api, ben))
+    fields = {"csrf_token": hidden(client.get("/link"), "csrf_token"), "change": change_id.hex}
+    return lambda: client.post("/confirm/withdraw", data=fields)
+
+
 _NOTICE = ("dials", "notice_id", "notice_version", "notice_locale")
 FORMS: dict[str, Form] = {
     "POST /unsubscribe": Form(_sent("unsubscribe", "/unsubscribe", "/unsubscribe", to="channel")),
@@ -78,6 +115,9 @@ FORMS: dict[str, Form] = {
     "POST /me/details": Form(_sent("preferences", "/me/details", "/me", kind="phone", value="+447700900{number:03}")),
     "POST /me/settings": Form(_sent("preferences", "/me/settings", "/me", locale="fr", time_zone="Asia/Tokyo")),
     "POST /me/forget": Form(_sent("preferences", "/me/forget", "/me/forget")),
+    "POST /confirm": Form(_confirmed("/confirm")),
+    "POST /confirm/drop": Form(_confirmed("/confirm/drop")),
+    "POST /confirm/withdraw": Form(_withdrawn),
     "POST /u/<token>": Form(_one_click),
     # The worker sends one mail for what came twice.
     "POST /link": Form(_asked, repeats=True),
@@ -86,7 +126,7 @@ FORMS: dict[str, Form] = {
 # They change the visitor's own cookie only.
 OF_THE_COOKIE = {"POST /language", "POST /sign-out"}
 # Blueprints whose forms all have rows here.
-COMPLETE = {"links", "pages", "message", "me", "happened"}
+COMPLETE = {"links", "pages", "message", "me", "happened", "confirmations"}
 
 
 @pytest.fixture

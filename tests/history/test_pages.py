@@ -169,7 +169,7 @@ def test_what_waits_and_what_came_of_it_is_told(api: Api, locale: str) -> None:
     if locale == "en":
         for sentence in (
             "More was asked for.",
-            "Wine: About weekly",
+            "About weekly",
             "was dropped",
             "Confirmed: E-mail:",
             "“<bdi>Autumn</bdi>”",
