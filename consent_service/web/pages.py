@@ -7,6 +7,9 @@ anything from elsewhere, has a script or style in it, or is kept by a cache. A l
 from __future__ import annotations
 
 import functools
+import gzip
+import io
+import secrets
 from collections.abc import Callable
 from typing import Any, TypeVar
 
@@ -28,6 +31,8 @@ CONTENT_SECURITY_POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
     "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 )
+PACKING = 4  # of 9: a third of a millisecond for the desk
+LONGEST_PADDING = 128
 View = TypeVar("View", bound=Callable[..., Any])
 CSRF_FIELD = "csrf_token"
 
@@ -119,11 +124,28 @@ def render(template: str, status: int = 200, **values: Any) -> Response:
     """A page; templates find `words`, `visit` and what `install` put there."""
     html = render_template(template, **{"words": speaking(), "visit": g.get("visit"), **values})
     response = Response(html, status, content_type="text/html; charset=utf-8")
+    if request.accept_encodings["gzip"] > 0:
+        response.set_data(packed(html.encode()))
+        response.headers["Content-Encoding"] = "gzip"
+    response.vary.add("Accept-Encoding")
     response.headers["Cache-Control"] = "no-store"
     response.headers[POLICY] = CONTENT_SECURITY_POLICY
     # Its forms say to ourselves where they come from; with no-referrer a browser would say `Origin: null`.
     response.headers[REFERRER] = "same-origin"
     return response
+
+
+def packed(html: bytes) -> bytes:
+    """A page in a tenth of its size, which says nothing of what is in it by its length.
+
+    A page holds the token of its forms and repeats nothing of what was asked, so that nobody can guess at the token by
+    lengths; the file's name in the head, of random length, keeps that so should one ever do. Source: RFC 1952, 2.3.1.
+    """
+    written = io.BytesIO()
+    name = "x" * (1 + secrets.randbelow(LONGEST_PADDING))
+    with gzip.GzipFile(name, "wb", PACKING, written, mtime=0) as file:
+        file.write(html)
+    return written.getvalue()
 
 
 def speaking() -> Words:

@@ -6,6 +6,7 @@ from uuid import UUID
 
 import pytest
 
+from consent_service.i18n import LOCALES
 from tests.support.api import Api
 from tests.support.browsing import LOOKS, Look, Site, faults
 from tests.support.pages import link_to
@@ -36,10 +37,12 @@ def test_every_page_is_sound_however_one_looks_at_it(site: Site, ben: UUID, look
     assert site.complaints == []
 
 
-def test_a_page_is_below_60_kilobytes_in_all(site: Site, ben: UUID) -> None:
-    page, sizes = site.person(), []
+@pytest.mark.parametrize("locale", LOCALES)
+def test_a_page_is_below_60_kilobytes_in_all(site: Site, ben: UUID, locale: str) -> None:
+    look, sizes = Look("wide", locale=locale), list[int]()
+    page = site.person(look)
     page.on("requestfinished", lambda request: sizes.append(request.sizes()["responseBodySize"]))
-    visit(page, site.api, ben, "/preferences", LOOKS[0])
+    visit(page, site.api, ben, "/preferences", look)
     page.wait_for_load_state("networkidle")
     assert 0 < sum(sizes) < 60_000
 

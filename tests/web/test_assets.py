@@ -48,3 +48,16 @@ def test_browsers_get_their_icon(client: FlaskClient) -> None:
     icon = client.get("/favicon.ico")
     assert icon.status_code == 200
     assert icon.content_type == "image/vnd.microsoft.icon"
+
+
+def test_a_page_is_packed_for_who_takes_that_and_its_length_tells_nothing(shared: Api) -> None:
+    plain = browser(shared).get("/link")
+    assert "Content-Encoding" not in plain.headers
+    lengths = set()
+    for _ in range(20):
+        packed = browser(shared).get("/link", headers={"Accept-Encoding": "gzip"})
+        assert packed.headers["Content-Encoding"] == "gzip"
+        assert "Accept-Encoding" in packed.vary
+        assert gzip.decompress(packed.data).startswith(b"<!doctype html>")
+        lengths.add(len(packed.data))
+    assert len(lengths) > 5, "its length says nothing of what is in it"
