@@ -17,12 +17,14 @@ from typing import Literal
 from zoneinfo import ZoneInfo
 
 from babel import Locale
-from babel.dates import format_date, format_datetime, format_skeleton, format_timedelta
+from babel.dates import format_date, format_skeleton, format_time, format_timedelta, get_datetime_format
 from babel.lists import format_list
 from babel.numbers import format_decimal
 from babel.support import NullTranslations, Translations
 
 USUAL = "en"
+# English as the world writes it: 12 December 2026, 08:15.
+_CLDR = {"en": "en_001"}
 LOCALES = (USUAL, "de", "fr", "ar")
 # The packages that have texts for people, each with a folder `translations`.
 PACKAGES = ("web", "links", "mail", "confirmations", "dials", "customers", "history", "service_desk")
@@ -68,7 +70,7 @@ class Words:
 
     def __init__(self, locale: str, time_zone: str) -> None:
         self.locale = locale
-        self.cldr = Locale.parse(locale)
+        self.cldr = Locale.parse(_CLDR.get(locale, locale))
         self.direction: str = self.cldr.text_direction
         self.zone = ZoneInfo(time_zone)
         self._catalog = _catalog(locale)
@@ -97,8 +99,9 @@ class Words:
         return format_skeleton("MMMMd", noon, tzinfo=self.zone, locale=self.cldr)
 
     def time(self, at: datetime) -> str:
-        """Day and time, as "12 December 2026 at 08:15"."""
-        return format_datetime(at, "long", tzinfo=self.zone, locale=self.cldr)
+        """Day and time to the minute, as "12 December 2026, 08:15", in the customer's zone."""
+        day, clock = self.date(at), format_time(at, "short", tzinfo=self.zone, locale=self.cldr)
+        return get_datetime_format("short", locale=self.cldr).replace("{1}", day).replace("{0}", clock)
 
     def number(self, value: float) -> str:
         """A number with this language's digits and separators."""

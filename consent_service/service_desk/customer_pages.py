@@ -246,7 +246,7 @@ def page_of(
         person=person,
         details=[(one, detail_in_words(g.words, one)) for one in person["identifiers"]],
         stops=[(one, detail_in_words(g.words, one.point.text) if one.point else "") for one in stops],
-        pending=[(one, _waiting(one, facts)) for one in pending],
+        matters=[(one, _waiting(one, facts)) for one in pending],
         kinds=kinds_in_words(facts.catalogue),
         glance=glance(facts, drawing.say, request.args.get("by", "")),
         said=said,
