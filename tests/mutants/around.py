@@ -67,8 +67,8 @@ NOT = (
     "tests/permissions/test_deciding.py",
     "tests/permissions/test_rules_rendering.py",
 )
-# A mutant that goes round for ever is ended; this is many times what all tests of one take.
-PATIENCE_SECONDS = 90
+# A mutant that goes round for ever is ended: after this, and so many times what its tests take without a change.
+PATIENCE_SECONDS, PATIENCE_TIMES = 60, 5
 Lines = Mapping[str, frozenset[int]]
 
 
@@ -182,7 +182,8 @@ class Hunt:
     def _in_child(self, tests: Sequence[pytest.Item], change: tuple[str, PythonMutant] | None) -> dict[str, Any]:
         """Whether all pass, the place of the test that failed, and the databases that are as they were."""
         assert self.cluster is not None
-        signal.setitimer(signal.ITIMER_REAL, PATIENCE_SECONDS)
+        usual = sum(self.seconds[item] for item in tests)
+        signal.setitimer(signal.ITIMER_REAL, PATIENCE_SECONDS + PATIENCE_TIMES * usual)
         self.cluster._numbers = itertools.count(os.getpid() * 1000)
         told: dict[str, Any] = {"passed": False, "failed": None}
         with Path(os.devnull).open("w") as nowhere, redirect_stdout(nowhere), redirect_stderr(nowhere):

@@ -238,3 +238,11 @@ def test_a_report_of_essential_contacts_takes_no_room(api: Api, ben: UUID) -> No
     api.turn(ben, ("email", "*", "weekly"))
     assert report(api, {"topic": "orders"})[0]["reason"] == "essential"
     assert api.check(BEN, "email", "offers")["remaining"] == 1
+
+
+def test_a_senders_own_id_is_known_again_after_an_upgrade(api: Api, ben: UUID) -> None:
+    """It is kept as a hash under a name that must never change, or every report sent again would count twice."""
+    report(api, {"external_id": "e-17"})
+    with api.database.reading() as conn:
+        hashed = api.keyring.service(conn).identity_hash("external-id", "e-17").hex()
+        assert conn.execute("SELECT external_id FROM contact").fetchall() == [{"external_id": hashed}]
