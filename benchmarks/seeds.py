@@ -238,9 +238,10 @@ def _drop_indexes(conn: psycopg.Connection) -> list[sql.Composed]:
     tables = list(COLUMNS)
     constraints = conn.execute(
         "SELECT conrelid::regclass::text, conname, pg_get_constraintdef(oid) FROM pg_constraint"
-        " WHERE conrelid::regclass::text = ANY (%s) AND contype IN ('p', 'u', 'f')"
+        # Those of other tables that point here as well: what they point at goes first otherwise.
+        " WHERE (conrelid::regclass::text = ANY (%s) OR confrelid::regclass::text = ANY (%s)) AND contype IN ('p', 'u', 'f')"
         " ORDER BY contype = 'f', conrelid::regclass::text",
-        [tables],
+        [tables, tables],
     ).fetchall()
     for table, name, _ in reversed(constraints):
         conn.execute(_alter(table, "DROP CONSTRAINT {}", name))

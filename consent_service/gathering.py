@@ -112,7 +112,9 @@ class Gathering(Generic[Item, Answer]):
             answers = self._work([one.item for one in batch])
         except Unavailable as error:
             for one in batch:
-                one.fail(Unavailable(error.detail))
+                own = Unavailable(error.detail)
+                own.__cause__ = error  # the log says what the database said
+                one.fail(own)
         except Exception as error:
             if self._repeats and len(batch) > 1:
                 for one in batch:

@@ -101,7 +101,7 @@ class Words:
     def time(self, at: datetime) -> str:
         """Day and time to the minute, as "12 December 2026, 08:15", in the customer's zone."""
         day, clock = self.date(at), format_time(at, "short", tzinfo=self.zone, locale=self.cldr)
-        return get_datetime_format("short", locale=self.cldr).replace("{1}", day).replace("{0}", clock)
+        return str(get_datetime_format("short", locale=self.cldr)).replace("{1}", day).replace("{0}", clock)
 
     def number(self, value: float) -> str:
         """A number with this language's digits and separators."""

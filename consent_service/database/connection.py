@@ -93,10 +93,10 @@ class Connection(psycopg.Connection[DictRow]):
         if self.until is not None and time.monotonic() >= self.until:
             raise GaveUp("the database is silent for too long")
 
-    def execute(self, *args: Any, **kwargs: Any) -> psycopg.Cursor[DictRow]:
+    def execute(self, query: Any, *args: Any, **kwargs: Any) -> psycopg.Cursor[DictRow]:
         """Runs any SQL as the driver does, after what is queued."""
         self.send_queued()
-        return super().execute(*args, **kwargs)
+        return super().execute(query, *args, **kwargs)
 
     @contextlib.contextmanager
     def transaction(self, *args: Any, **kwargs: Any) -> Iterator[psycopg.Transaction]:

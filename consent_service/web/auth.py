@@ -57,7 +57,8 @@ def _authenticate() -> None:
         if rule.endpoint == "static":
             return
         raise ConsentError("role_not_allowed", "This address is open to nobody.")
-    if not allowed or getattr(view, "identifies", False):
+    # OPTIONS is answered without the view: it shows methods to holders of keys only.
+    if not allowed or (getattr(view, "identifies", False) and this_request().method != "OPTIONS"):
         return
     with parts().database.reading() as conn:
         identify(conn, parts().keyring, allowed)

@@ -202,8 +202,8 @@ def test_a_backup_of_an_older_schema_is_migrated(
     """One migration short, as its table and its mark were not there yet."""
     older = cluster.migrated()
     with older.owner() as conn:
-        conn.execute("DROP TABLE api_key, idempotency, request_count")
-        conn.execute("DELETE FROM _yoyo_migration WHERE migration_id = '0006_keys'")
+        conn.execute("DROP TABLE desk_session, api_key, idempotency, request_count")
+        conn.execute("DELETE FROM _yoyo_migration WHERE migration_id IN ('0006_keys', '0012_desk_sessions')")
     program.on_database(older)
     assert program("backup", tmp_path / "older.backup").code == 0
     cluster.drop(older)

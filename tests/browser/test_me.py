@@ -8,7 +8,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.support.api import Api
-from tests.support.browsing import LOOKS, Look, Site, faults
+from tests.support.browsing import LOOKS, TRIED, Look, Site, faults
 from tests.support.pages import link_to
 from tests.web.asking import footprint, somebody
 
@@ -34,7 +34,7 @@ def come(site: Site, one: UUID, purpose: str = "preferences", look: Look = LOOKS
     return page
 
 
-@pytest.mark.parametrize("look", LOOKS, ids=lambda look: look.name)
+@pytest.mark.parametrize("look", TRIED, ids=lambda look: look.name)
 def test_pages_from_a_message_are_sound(site: Site, ben: UUID, look: Look) -> None:
     for purpose in FROM_A_MESSAGE:
         page = come(site, ben, purpose, look, by_campaign=True)
@@ -47,7 +47,7 @@ def test_pages_from_a_message_are_sound(site: Site, ben: UUID, look: Look) -> No
 
 
 @pytest.mark.parametrize("by_campaign", [False, True])
-@pytest.mark.parametrize("look", LOOKS, ids=lambda look: look.name)
+@pytest.mark.parametrize("look", TRIED, ids=lambda look: look.name)
 def test_pages_about_oneself_are_sound(site: Site, ben: UUID, look: Look, by_campaign: bool) -> None:
     page = come(site, ben, "preferences", look, by_campaign=by_campaign)
     for path in OF_ONESELF:

@@ -9,7 +9,7 @@ from playwright.sync_api import Page
 
 from tests.service_desk.desk import path
 from tests.support.api import Api
-from tests.support.browsing import LOOKS, Look, Site, faults
+from tests.support.browsing import TRIED, Look, Site, faults
 from tests.support.visiting import with_a_past
 
 
@@ -30,7 +30,7 @@ def sign_in(page: Page, api: Api) -> None:
     page.wait_for_selector("#f-identifier")
 
 
-@pytest.mark.parametrize("look", LOOKS, ids=lambda look: look.name)
+@pytest.mark.parametrize("look", TRIED, ids=lambda look: look.name)
 def test_every_page_is_sound_however_one_looks_at_it(site: Site, ben: UUID, look: Look) -> None:
     page = site.person(look)
     page.goto("/desk")

@@ -62,7 +62,7 @@ GUARDS = (
     Guard("a token is signed", "keys/service.py",
           "_tokens(conn, keyring).loads(token.removeprefix(TOKEN_PREFIX), max_age=TOKEN_SECONDS)",
           "_tokens(conn, keyring).loads_unsafe(token.removeprefix(TOKEN_PREFIX))[1]", "token_signature"),
-    Guard("a cursor is signed", "history/api.py", "cursors.loads(text)", "cursors.loads_unsafe(text)[1]",
+    Guard("a cursor is signed", "history/cursors.py", "cursors.loads(text)", "cursors.loads_unsafe(text)[1]",
           "cursor_signature"),
     Guard("a key has its topics", DECIDE, "WHEN %(limited)s::boolean AND NOT (",
           "WHEN %(limited)s::boolean AND false AND NOT (", "topic_limit"),

@@ -31,7 +31,6 @@ CALL = "0f0e6a52-6d6f-4be9-9cf4-6ab93a3a6e5f"
         "/v2/me",
         "/v1/me/",
         "/v1//me",
-        "//v1/me",
         "/V1/me",
         "/v1/me/../me",
         "/v1/permissions/check/",
