@@ -239,7 +239,8 @@ def _drop_indexes(conn: psycopg.Connection) -> list[sql.Composed]:
     constraints = conn.execute(
         "SELECT conrelid::regclass::text, conname, pg_get_constraintdef(oid) FROM pg_constraint"
         # Those of other tables that point here as well: what they point at goes first otherwise.
-        " WHERE (conrelid::regclass::text = ANY (%s) OR confrelid::regclass::text = ANY (%s)) AND contype IN ('p', 'u', 'f')"
+        " WHERE (conrelid::regclass::text = ANY (%s) OR confrelid::regclass::text = ANY (%s))"
+        " AND contype IN ('p', 'u', 'f')"
         " ORDER BY contype = 'f', conrelid::regclass::text",
         [tables, tables],
     ).fetchall()
