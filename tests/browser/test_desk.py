@@ -35,6 +35,21 @@ def at_the_desk(site: Site, customer: UUID, look: Look = LOOKS[0]) -> Page:
     return page
 
 
+# The head of each answer is here at once, its text a second later: `data-coming` counts those that are between.
+SLOW_ANSWERS = """() => {
+  const counted = document.documentElement.dataset;
+  counted.coming = 0;
+  const text = Response.prototype.text;
+  Response.prototype.text = async function () {
+    counted.coming++;
+    await new Promise((go) => setTimeout(go, 1000));
+    const all = await text.call(this);
+    setTimeout(() => counted.coming--, 50);
+    return all;
+  };
+}"""
+
+
 def dial(page: Page, name: str) -> str:
     return f"fieldset.large:has(legend:text-is('{name}'))"
 
@@ -63,6 +78,17 @@ def test_the_notice_shows_itself_when_a_dial_is_turned_up(site: Site, ben: UUID,
     expect(notice).to_be_visible()
     page.locator(dial(page, "Email")).get_by_label("A few times a week").check()
     expect(notice).to_be_hidden()
+
+
+def test_an_answer_that_comes_late_does_not_bring_the_notice_back(site: Site, ben: UUID) -> None:
+    page = at_the_desk(site, ben)
+    page.evaluate(SLOW_ANSWERS)
+    page.locator(dial(page, "Email")).get_by_label("Everything").check()
+    expect(page.locator("html")).to_have_attribute("data-coming", "1")
+    page.locator(dial(page, "Email")).get_by_label("A few times a week").check()
+    expect(page.locator("html")).to_have_attribute("data-coming", "0")
+    expect(page.locator(".when-louder .notice")).to_be_hidden()
+    expect(page.locator("#changes")).to_be_empty()
 
 
 def test_the_summary_and_the_changes_follow_what_is_chosen(site: Site, ben: UUID) -> None:

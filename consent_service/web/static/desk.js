@@ -9,11 +9,11 @@
 
   const isChanged = () => [...desk.elements].some((one) => one.checked !== undefined && one.checked !== one.defaultChecked);
 
-  const look = async () => {
-    const turn = ++asked;
+  const look = async (turn) => {
     const answer = await fetch(desk.dataset.check, { method: "POST", body: new URLSearchParams(new FormData(desk)) });
+    const text = await answer.text();
     if (!answer.ok || turn !== asked) return;
-    const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+    const page = new DOMParser().parseFromString(text, "text/html");
     desk.dataset.louder = page.getElementById("louder") ? "yes" : "no";
     for (const one of parts) {
       const found = page.getElementById(one.id);
@@ -22,15 +22,14 @@
   };
 
   desk.addEventListener("change", () => {
+    const turn = ++asked;  // what was asked before, and is not answered yet, is of no interest any more
     clearTimeout(timer);
+    delete desk.dataset.louder;
     if (isChanged()) {
-      delete desk.dataset.louder;
-      timer = setTimeout(() => look().catch(() => delete desk.dataset.louder), 120);
+      timer = setTimeout(() => look(turn).catch(() => {}), 120);
     } else {
-      asked++;
       parts[0].innerHTML = before;
       parts[1].replaceChildren();
-      delete desk.dataset.louder;
     }
   });
 }
