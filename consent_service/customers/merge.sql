@@ -78,12 +78,12 @@ FROM moved;
 WITH moved AS (
   DELETE FROM permit WHERE customer_id = %(other_id)s::uuid
   RETURNING permit_id, key_name, channel, topic, campaign, value_kind, value_hash, reserved_at, valid_from, expires_at, state,
-            ended_at, contact_id, counts, event_id
+            ended_at, contact_id, counts, dialogue_id, milestone_id, event_id
 )
 INSERT INTO permit (customer_id, permit_id, key_name, channel, topic, campaign, value_kind, value_hash, reserved_at, valid_from,
-                    expires_at, state, ended_at, contact_id, counts, event_id)
+                    expires_at, state, ended_at, contact_id, counts, dialogue_id, milestone_id, event_id)
 SELECT %(survivor_id)s::uuid, permit_id, key_name, channel, topic, campaign, value_kind, value_hash, reserved_at, valid_from,
-       expires_at, state, ended_at, contact_id, counts, event_id
+       expires_at, state, ended_at, contact_id, counts, dialogue_id, milestone_id, event_id
 FROM moved;
 
 -- name: move_contacts
@@ -91,12 +91,13 @@ FROM moved;
 WITH moved AS (
   DELETE FROM contact WHERE customer_id = %(other_id)s::uuid
   RETURNING contact_id, key_name, channel, topic, campaign, contacted_at, recorded_at, permit_id, external_id,
-            permitted, reason, counts, event_id
+            permitted, reason, counts, dialogue_id, milestone_id, event_id
 )
 INSERT INTO contact (customer_id, contact_id, key_name, channel, topic, campaign, contacted_at, recorded_at, permit_id,
-                     external_id, permitted, reason, counts, event_id)
+                     external_id, permitted, reason, counts, dialogue_id, milestone_id, event_id)
 SELECT %(survivor_id)s::uuid, m.contact_id, m.key_name, m.channel, m.topic, m.campaign, m.contacted_at, m.recorded_at,
-       m.permit_id, CASE WHEN k.contact_id IS NULL THEN m.external_id END, m.permitted, m.reason, m.counts, m.event_id
+       m.permit_id, CASE WHEN k.contact_id IS NULL THEN m.external_id END, m.permitted, m.reason, m.counts,
+       m.dialogue_id, m.milestone_id, m.event_id
 FROM moved m
 LEFT JOIN contact k ON k.customer_id = %(survivor_id)s::uuid AND k.key_name = m.key_name
   AND k.external_id = m.external_id;

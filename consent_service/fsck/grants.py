@@ -42,6 +42,8 @@ class Reserved:
     valid_from: datetime
     expires_at: datetime
     counts: bool
+    dialogue_id: UUID | None
+    milestone_id: UUID | None
     event_id: UUID
     state: str = "open"
     ended_at: datetime | None = None
@@ -106,8 +108,8 @@ def judge(
         yield "granted_against_a_dial"
     if _stopped(standing, contact[0], instant, essential=not governed):
         yield "granted_under_a_stop"
-    if not governed:
-        return
+    if not governed or decision["dialogue_id"]:
+        return  # no dial was asked
     stood = {(*place, word.level) for place, word in standing.dials.items() if word.level and covers(place, *contact)}
     seen = {(one["channel"], one["topic"], one["level"]) for one in governed if one["kind"] == "dial"}
     if stood != seen or any(one["mode"] in ("silent", "on_request") for one in governed):

@@ -39,13 +39,13 @@ SELECT customer_id, channel, kind, set_at FROM suppression WHERE customer_id = A
 
 -- name: permits
 SELECT customer_id, permit_id, key_name, channel, topic, campaign, reserved_at, valid_from, expires_at, state,
-       ended_at, contact_id, counts, event_id
+       ended_at, contact_id, counts, dialogue_id, milestone_id, event_id
 FROM permit
 WHERE customer_id = ANY (%(owners)s::uuid[]);
 
 -- name: contacts
 SELECT customer_id, contact_id, key_name, channel, topic, campaign, contacted_at, recorded_at, permit_id,
-       external_id, permitted, reason, counts, event_id
+       external_id, permitted, reason, counts, dialogue_id, milestone_id, event_id
 FROM contact
 WHERE customer_id = ANY (%(owners)s::uuid[]);
 

@@ -7,7 +7,7 @@ merge then does what the merge did. Must be told by the events alone: rows are o
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -106,7 +106,7 @@ class Retelling:
             reserved_at=told.recorded_at,
             valid_from=valid_from,
             expires_at=_time(permit["expires_at"]),
-            counts=bool(content["decision"]["governed_by"]),
+            **_taken_of(content["decision"]),
             event_id=told.event_id,
         )
         own_id = _own_id(permit["id"])
@@ -145,8 +145,8 @@ class Retelling:
 
     def _contact(self, standing: Standing, told: Told, at: datetime, *, permitted: bool, reason: str) -> UUID:
         content, contact_id = told.content, _own_id(told.content["contact_id"])
-        counts, external_id = bool(content["decision"]["governed_by"]), content.get("external_id")
-        if counts:
+        taken, external_id = _taken_of(content["decision"]), content.get("external_id")
+        if taken["counts"]:
             standing.count(at, content["channel"], content["topic"])
         self._contacts[contact_id] = {
             "key_name": content["actor"]["name"],
@@ -159,7 +159,7 @@ class Retelling:
             "external_id": self._hashed(external_id) if external_id is not None else None,
             "permitted": permitted,
             "reason": reason,
-            "counts": counts,
+            **taken,
             "event_id": told.event_id,
         }
         return contact_id
@@ -225,6 +225,16 @@ _TELLERS = {
 def _own_id(encoded: str) -> UUID:
     decoded = decode_id(encoded)
     return decoded[1] if decoded else NOBODY
+
+
+def _taken_of(decision: Mapping[str, Any]) -> Row:
+    """Of what a grant took its room: the dials, a dialogue, a milestone."""
+    talk, milestone = decision["dialogue_id"], decision.get("milestone_id")
+    return {
+        "counts": bool(decision["governed_by"]) and talk is None,
+        "dialogue_id": _own_id(talk) if talk else None,
+        "milestone_id": _own_id(milestone) if milestone else None,
+    }
 
 
 def _time(text: str) -> datetime:

@@ -72,7 +72,9 @@ def add(page: Page, actor: Actor, row: Asked, decision: Decision, *, permit_id: 
             "external_id": None,
             "permitted": True,
             "reason": decision.reason,
-            "counts": not decision.essential,
+            "counts": decision.counts,
+            "dialogue_id": decision.dialogue_id,
+            "milestone_id": decision.milestone_id,
             "event_id": event.event_id,
         }
     )

@@ -3,10 +3,12 @@
 -- name: decide
 -- May these contacts be made? One row per question, in the order asked, also for unknown customers and for
 -- questions that cannot be asked (`error` is then a code and every other answer is to be ignored).
--- Parameters: seven arrays of equal length (customer_id NULL: unknown; erased; channel; topic; at NULL: now; kind and
--- keyed hash of the identifier asked with, NULL when asked by id), then for all of them
+-- Parameters: nine arrays of equal length (customer_id NULL: unknown; erased; channel; topic; at NULL: now; kind and
+-- keyed hash of the identifier asked with, NULL when asked by id; the milestone that the permit asked for names, NULL:
+-- none; the dialogue in which the permit that is used was given, NULL: none), then for all of them
 --   now             NULL: the database's clock, read after the locks that the caller holds
---   count_permits   false when a permit is used: its own room is set aside
+--   count_permits   false when a permit is used: its own room is set aside, and it is used where it was given: of
+--                   dialogues only in its own
 --   key_topics      topics of the key; NULL with `limited`: every topic that is not essential
 --   limited         false for the desk and auditors
 --   accept_retired  true for contacts that were already made
@@ -15,14 +17,16 @@
 --   explain         whether `places` is wanted: a list of [kind, channel, topic, level, position, mode, policy, contacts,
 --                   seconds, used, room, set at, role, source, ends at], in no order; a default among them governs
 --                   when `default_limits`
--- Leans on the primary keys of dial, pause, suppression, identifier and point_suppression, on permit_open and on
--- contact_window; the catalogue's tables are small.
+-- Leans on the primary keys of dial, pause, suppression, identifier, point_suppression, dialogue, milestone and occasion,
+-- on permit_open, contact_window and contact_in_dialogue; the catalogue's tables are small.
 WITH question AS MATERIALIZED (
-  SELECT q.n, q.customer_id, q.erased, q.channel, q.topic, q.at, q.value_kind, q.value_hash, clock.now,
+  SELECT q.n, q.customer_id, q.erased, q.channel, q.topic, q.at, q.value_kind, q.value_hash,
+         q.milestone_id, q.dialogue_id, clock.now,
          CASE WHEN %(not_before_now)s::boolean THEN GREATEST(q.at, clock.now) ELSE COALESCE(q.at, clock.now) END AS instant
   FROM unnest(%(customer_ids)s::uuid[], %(erased)s::boolean[], %(channels)s::text[], %(topics)s::text[],
-              %(ats)s::timestamptz[], %(value_kinds)s::text[], %(value_hashes)s::bytea[])
-    WITH ORDINALITY AS q (customer_id, erased, channel, topic, at, value_kind, value_hash, n)
+              %(ats)s::timestamptz[], %(value_kinds)s::text[], %(value_hashes)s::bytea[], %(milestone_ids)s::uuid[],
+              %(dialogue_ids)s::uuid[])
+    WITH ORDINALITY AS q (customer_id, erased, channel, topic, at, value_kind, value_hash, milestone_id, dialogue_id, n)
   CROSS JOIN (SELECT COALESCE(%(now)s::timestamptz, clock_timestamp()) AS now OFFSET 0) clock  -- read once for all
 )
 SELECT
@@ -44,17 +48,25 @@ SELECT
     WHEN %(bounded)s::boolean AND (q.at < q.now - interval '5 minutes' OR q.at > q.now + interval '9600 hours')
       THEN 'invalid_timestamp'
     WHEN c.state = 'merged' THEN 'moved'
+    WHEN q.milestone_id IS NOT NULL AND c.state = 'active' AND kept.milestone_id IS NULL THEN 'unknown_milestone'
   END AS error,
   verdict.reason,
-  verdict.reason IN ('essential', 'allowed') AS allowed,
-  CASE WHEN verdict.row_number >= 9 THEN held.name END AS level,
-  CASE WHEN verdict.row_number >= 11 THEN governing.room END AS remaining,
+  verdict.reason IN ('essential', 'in_dialogue', 'allowed') AS allowed,
+  CASE WHEN verdict.row_number >= 9 AND NOT verdict.inside THEN held.name END AS level,
   CASE
-    WHEN verdict.row_number IN (5, 11, 12)
-      AND held.mode IS DISTINCT FROM 'silent' AND held.mode IS DISTINCT FROM 'on_request'
-      AND (tp.basis <> 'consent' OR governing.granted_until > opening.at)
-    THEN opening.at
+    WHEN verdict.inside THEN served.room
+    WHEN verdict.row_number >= 11 THEN governing.room
+  END AS remaining,
+  CASE WHEN verdict.row_number IN (5, 11, 12) THEN LEAST(
+    CASE
+      WHEN held.mode IS DISTINCT FROM 'silent' AND held.mode IS DISTINCT FROM 'on_request'
+        AND (tp.basis <> 'consent' OR governing.granted_until > opening.at)
+      THEN opening.at
+    END,
+    talking.at, kept.opens_at)
   END AS next_allowed_at,
+  CASE WHEN verdict.inside THEN served.dialogue_id END AS dialogue_id,
+  CASE WHEN verdict.inside THEN served.milestone_id END AS milestone_id,
   held.name AS held_level,
   tp.essential
     OR (tp.basis = 'consent' AND COALESCE(governing.granted_until > q.instant, false))
@@ -171,9 +183,61 @@ LEFT JOIN LATERAL (
   FROM (SELECT (q.instant AT TIME ZONE COALESCE(c.time_zone, cat.time_zone))::time AS at) wall
 ) hours ON ch.quiet_from IS NOT NULL
 
+-- The milestone that was named, the instants between which it lets one contact be made (not before a permit for it has
+-- ended), and when it next does outside of pauses and quiet hours. Without a row: this customer keeps none of that name.
+LEFT JOIN LATERAL (
+  SELECT m.milestone_id, o.dialogue_id, span.starts_at, span.ends_at,
+         CASE WHEN span.opens_at < span.ends_at THEN span.opens_at END AS opens_at
+  FROM milestone m
+  JOIN occasion o ON o.customer_id = m.customer_id AND o.occasion_id = m.occasion_id
+  LEFT JOIN LATERAL (
+    SELECT begins.at AS starts_at,
+           (m.due_on + m.window_days)::timestamp AT TIME ZONE COALESCE(c.time_zone, cat.time_zone) AS ends_at,
+           quiet_until(GREATEST(q.instant, stop.paused_until, begins.at),
+                       COALESCE(c.time_zone, cat.time_zone), ch.quiet_from, ch.quiet_to) AS opens_at
+    FROM (
+      SELECT GREATEST(m.due_on::timestamp AT TIME ZONE COALESCE(c.time_zone, cat.time_zone), max(p.expires_at)) AS at
+      FROM permit p
+      WHERE %(count_permits)s::boolean AND p.customer_id = m.customer_id AND p.state = 'open'
+        AND p.expires_at > q.instant AND p.milestone_id = m.milestone_id
+    ) begins
+    WHERE m.dropped_at IS NULL AND m.channel = q.channel AND m.topic = ANY (tp.covered_by)
+      AND NOT EXISTS (SELECT FROM contact k WHERE k.customer_id = m.customer_id AND k.dialogue_id = o.dialogue_id
+                      AND k.milestone_id = m.milestone_id)
+  ) span ON true
+  WHERE m.customer_id = c.customer_id AND m.milestone_id = q.milestone_id
+) kept ON q.milestone_id IS NOT NULL
+
+-- What the customer opened, and serves now: the milestone, which takes of nothing's room, else of the dialogues with contacts
+-- left the first. In quiet hours the milestone cannot, and leaves it to a dialogue.
+LEFT JOIN LATERAL (
+  SELECT way.dialogue_id, way.milestone_id, way.any_time, way.room
+  FROM (
+    SELECT NULL::timestamptz AS opened_at, kept.dialogue_id, kept.milestone_id, false AS any_time, NULL::integer AS room
+    WHERE kept.starts_at <= q.instant AND kept.ends_at > q.instant
+    UNION ALL
+    SELECT d.opened_at, d.dialogue_id, NULL, d.any_time,
+           (d.contacts
+            - (SELECT count(*) FROM contact k WHERE k.customer_id = d.customer_id AND k.dialogue_id = d.dialogue_id
+               AND k.milestone_id IS NULL)
+            - (SELECT count(*) FROM permit p WHERE %(count_permits)s::boolean AND p.customer_id = d.customer_id
+               AND p.state = 'open' AND p.expires_at > q.instant AND p.dialogue_id = d.dialogue_id
+               AND p.milestone_id IS NULL))::integer
+    FROM dialogue d
+    WHERE d.customer_id = c.customer_id AND d.closed_at IS NULL AND d.until > q.instant
+      AND q.channel = ANY (d.channels) AND d.topic = ANY (tp.covered_by)
+      AND (%(count_permits)s::boolean OR d.dialogue_id = q.dialogue_id)
+  ) way
+  WHERE way.milestone_id IS NOT NULL OR way.room > 0
+  ORDER BY way.milestone_id IS NOT NULL AND COALESCE(hours.quiet, false), way.opened_at NULLS FIRST, way.dialogue_id
+  LIMIT 1
+) served ON c.customer_id IS NOT NULL
+
 -- First match wins: the rows of the rules' table.
 CROSS JOIN LATERAL (
-  SELECT matched.row_number, (ARRAY['erased', 'unknown_customer', 'suppressed', 'essential', 'paused', 'in_dialogue',
+  SELECT matched.row_number,
+         matched.row_number = 6 OR (matched.row_number = 12 AND served.dialogue_id IS NOT NULL) AS inside,
+         (ARRAY['erased', 'unknown_customer', 'suppressed', 'essential', 'paused', 'in_dialogue',
     'consent_expired', 'no_consent', 'silent', 'on_request_only', 'volume_reached', 'quiet_hours',
     'allowed'])[matched.row_number] AS reason
   FROM (
@@ -183,7 +247,7 @@ CROSS JOIN LATERAL (
       WHEN stop.suppressed THEN 3
       WHEN tp.essential THEN 4
       WHEN stop.paused_until > q.instant THEN 5
-      -- 6, in_dialogue: there are no dialogues yet.
+      WHEN served.dialogue_id IS NOT NULL THEN CASE WHEN hours.quiet AND NOT served.any_time THEN 12 ELSE 6 END
       WHEN tp.basis = 'consent' AND governing.granted_until <= q.instant THEN 7
       WHEN tp.basis = 'consent' AND governing.topic_dials = 0 THEN 8
       WHEN held.mode = 'silent' THEN 9
@@ -203,4 +267,46 @@ LEFT JOIN LATERAL (
     GREATEST(q.instant, stop.paused_until, governing.room_at),
     COALESCE(c.time_zone, cat.time_zone), ch.quiet_from, ch.quiet_to) AS at
 ) opening ON verdict.row_number IN (5, 11, 12)
+
+-- And inside dialogues: from when one has contacts left (a permit in it ends) until it ends. Outside quiet hours whichever
+-- serves will do. Within them it is one that says `any_time`, as soon as none that was opened before and does not serves
+-- instead.
+LEFT JOIN LATERAL (
+  WITH talk AS MATERIALIZED (
+    SELECT d.dialogue_id, d.opened_at, d.until, d.any_time,
+           GREATEST(q.instant, stop.paused_until, reserved.room_at) AS opens_at
+    FROM dialogue d
+    CROSS JOIN LATERAL (
+      SELECT d.contacts - count(*) AS unmade
+      FROM contact k
+      WHERE k.customer_id = d.customer_id AND k.dialogue_id = d.dialogue_id AND k.milestone_id IS NULL
+    ) ledger
+    CROSS JOIN LATERAL (
+      SELECT (array_agg(p.expires_at ORDER BY p.expires_at DESC))[ledger.unmade] AS room_at  -- NULL: there is some
+      FROM permit p
+      WHERE %(count_permits)s::boolean AND p.customer_id = d.customer_id AND p.state = 'open'
+        AND p.expires_at > q.instant AND p.dialogue_id = d.dialogue_id AND p.milestone_id IS NULL
+    ) reserved
+    WHERE d.customer_id = c.customer_id AND d.closed_at IS NULL AND q.channel = ANY (d.channels)
+      AND d.topic = ANY (tp.covered_by) AND ledger.unmade > 0
+      AND (%(count_permits)s::boolean OR d.dialogue_id = q.dialogue_id)
+  )
+  SELECT min(moment.at) AS at
+  FROM talk
+  CROSS JOIN LATERAL (
+    SELECT quiet_until(talk.opens_at, COALESCE(c.time_zone, cat.time_zone), ch.quiet_from, ch.quiet_to) AS at
+    UNION ALL
+    SELECT edge.at
+    FROM (
+      SELECT talk.opens_at AS at
+      UNION ALL
+      SELECT e.until FROM talk e WHERE e.until > talk.opens_at
+    ) edge
+    WHERE talk.any_time AND NOT EXISTS (
+      SELECT FROM talk e
+      WHERE (e.opened_at, e.dialogue_id) < (talk.opened_at, talk.dialogue_id) AND NOT e.any_time
+        AND e.opens_at <= edge.at AND e.until > edge.at)
+  ) moment
+  WHERE moment.at < talk.until
+) talking ON verdict.row_number IN (5, 11, 12)
 ORDER BY q.n;

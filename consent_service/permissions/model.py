@@ -12,6 +12,7 @@ from typing import Any
 from uuid import UUID
 
 from consent_service.clock import format_duration, format_time
+from consent_service.customers.ids import encode_id
 from consent_service.errors import ConsentError
 from consent_service.history.model import Actor
 from consent_service.keys.model import ApiKey
@@ -40,6 +41,7 @@ _ROW_ERRORS: Mapping[str, str] = {
     "topic_retired": "The topic is retired.",
     "topic_not_allowed": "This key may not use this topic.",
     "invalid_timestamp": "`at` lies from 5 minutes ago to 400 days ahead.",
+    "unknown_milestone": "The customer keeps no such milestone.",
 }
 
 
@@ -47,13 +49,16 @@ _ROW_ERRORS: Mapping[str, str] = {
 class Question:
     """May this customer be contacted through this channel about this topic, at that instant (None: now)?
 
-    `customer` is a reference as it was sent.
+    `customer` is a reference as it was sent. `milestone_id`: the milestone that a permit is asked for; `dialogue_id`:
+    the dialogue in which the permit that is used was given.
     """
 
     customer: str = field(repr=False)
     channel: str
     topic: str
     at: datetime | None = None
+    milestone_id: UUID | None = None
+    dialogue_id: UUID | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +71,8 @@ class Decision:
     level: str | None
     remaining: int | None
     next_allowed_at: datetime | None
+    dialogue_id: UUID | None
+    milestone_id: UUID | None
     decided_at: datetime
     instant: datetime
     essential: bool
@@ -82,13 +89,23 @@ class Decision:
             "level": self.level,
             "remaining": self.remaining,
             "next_allowed_at": format_time(self.next_allowed_at) if self.next_allowed_at else None,
-            "dialogue_id": None,
+            "dialogue_id": self._encoded(self.dialogue_id),
             "customer_id": str(self.customer_id) if self.customer_id else None,
             "decided_at": format_time(self.decided_at),
         }
+        if self.milestone_id is not None:
+            found["milestone_id"] = self._encoded(self.milestone_id)
         if explain:
             found["governed_by"] = self.governed_by
         return found
+
+    @property
+    def counts(self) -> bool:
+        """Whether a contact made on it takes room under dials, defaults and policies."""
+        return not self.essential and self.dialogue_id is None
+
+    def _encoded(self, own_id: UUID | None) -> str | None:
+        return encode_id(self.customer_id, own_id) if self.customer_id and own_id else None
 
     @property
     def governed_by(self) -> list[dict[str, Any]]:
@@ -164,7 +181,9 @@ def row_error(code: str) -> ConsentError:
     """The error of a question that cannot be asked."""
     if code == "topic_not_allowed":
         return ConsentError(code, _ROW_ERRORS[code])
-    pointer = {"invalid_timestamp": "/at"}.get(code, "/channel" if "channel" in code else "/topic")
+    pointer = {"invalid_timestamp": "/at", "unknown_milestone": "/milestone_id"}.get(
+        code, "/channel" if "channel" in code else "/topic"
+    )
     detail = _ROW_ERRORS[code]
     return ConsentError(code, f"{pointer}: {detail}", errors=[{"pointer": pointer, "code": code, "detail": detail}])
 
@@ -205,7 +224,15 @@ class Outcome:
 
 def refused(decision: Mapping[str, Any]) -> Outcome:
     """409 not_permitted with the decision, as it is shown."""
-    error = ConsentError("not_permitted", "The contact is not permitted: the decision says why.")
+    return _decided(ConsentError("not_permitted", "The contact is not permitted: the decision says why."), decision)
+
+
+def homeless(decision: Mapping[str, Any]) -> Outcome:
+    """409 permit_void: the dialogue or milestone that the permit was given in has ended, whatever the dials say now."""
+    return _decided(ConsentError("permit_void", "What it was given in has ended. Ask for a new one."), decision)
+
+
+def _decided(error: ConsentError, decision: Mapping[str, Any]) -> Outcome:
     return Outcome(
         409,
         {

@@ -23,7 +23,7 @@ from consent_service.history import service as history
 from consent_service.history.model import Actor, Event
 from consent_service.keyring.service import Keyring
 from consent_service.permissions import contacts, store
-from consent_service.permissions.model import Asked, Decision, Outcome, Question, Scope, refused
+from consent_service.permissions.model import Asked, Decision, Outcome, Question, Scope, homeless, refused
 from consent_service.permissions.rounds import rounds
 from consent_service.permissions.taking import Claim, Page, Way, asked_details, take_many
 
@@ -69,7 +69,9 @@ def _granted(page: Page, actor: Actor, asked: Asked, who: Resolved, decision: De
             "reserved_at": decision.decided_at,
             "valid_from": decision.instant,
             "expires_at": expires_at,
-            "counts": not decision.essential,
+            "counts": decision.counts,
+            "dialogue_id": decision.dialogue_id,
+            "milestone_id": decision.milestone_id,
             "event_id": event.event_id,
         }
     )
@@ -134,11 +136,17 @@ def _ask_again(
         return []
     return store.decide(
         conn,
-        [Question("", row["channel"], row["topic"]) for _, row in rows],
+        [Question("", row["channel"], row["topic"], None, row["milestone_id"], _talk_of(row)) for _, row in rows],
         [Resolved(row["customer_id"], "known", row["value_kind"], row["value_hash"], None) for _, row in rows],
         scope=Scope.of(actor),
         count_permits=False,
     )
+
+
+def _talk_of(row: Mapping[str, Any]) -> UUID | None:
+    """The dialogue whose contacts a permit takes: a milestone's contact is none of them."""
+    talk: UUID | None = row["dialogue_id"] if row["milestone_id"] is None else None
+    return talk
 
 
 def _use(
@@ -162,7 +170,9 @@ def _use(
         "ended_at": decision.decided_at,
         "contact_id": None,
     }
-    if decision.allowed:
+    # What was reserved in a dialogue is room there, and none under the dials.
+    at_home = decision.dialogue_id == row["dialogue_id"] and decision.milestone_id == row["milestone_id"]
+    if decision.allowed and at_home:
         body = contacts.add(page, actor, asked, decision, permit_id=row["permit_id"])
         ended.append({**end, "contact_id": page.contacts[-1]["contact_id"]})
         return Outcome(201, body)
@@ -170,12 +180,12 @@ def _use(
     permit_id = encode_id(row["customer_id"], row["permit_id"])
     details = {**asked_details(asked), "permit_id": permit_id, "decision": shown}
     # Quiet hours pass, and the permit may be used then; every other refusal ends it.
-    stays_open = decision.reason == "quiet_hours"
+    stays_open = decision.reason == "quiet_hours" and at_home
     type_ = "permit.refused" if stays_open else "permit.voided"
     page.events.append(Event(row["customer_id"], type_, actor, decision.decided_at, details))
     if not stays_open:
         ended.append({**end, "state": "void"})
-    return refused(shown)
+    return homeless(shown) if decision.allowed else refused(shown)
 
 
 def _used_before(

@@ -211,7 +211,9 @@ def _add(page: Page, actor: Actor, row: _Row, external: str, decision: Decision)
             "external_id": external,
             "permitted": permitted,
             "reason": reason,
-            "counts": not decision.essential,
+            "counts": decision.counts,
+            "dialogue_id": decision.dialogue_id,
+            "milestone_id": decision.milestone_id,
             "event_id": event.event_id,
         }
     )

@@ -6,9 +6,12 @@ Every reader gives the row or the error that stands in its place.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
+from uuid import UUID
 
 from consent_service.clock import parse_time
+from consent_service.customers.ids import decode_id
 from consent_service.errors import ConsentError
 from consent_service.permissions.model import (
     LONGEST_PERMIT_SECONDS,
@@ -44,15 +47,12 @@ def question(row: object) -> Question:
 def permit(row: object) -> Asked:
     """{customer, channel, topic, at?, campaign?, milestone_id?, expires_in_seconds?}"""
     found = fields(row, _PERMIT)
-    if "milestone_id" in found:
-        text(found, "milestone_id", LONGEST_EXTERNAL_ID)
-        raise field("milestone_id", "unknown_milestone", "There is no such milestone.")
     seconds = found.get("expires_in_seconds", USUAL_PERMIT_SECONDS)
     if type(seconds) is not int or not SHORTEST_PERMIT_SECONDS <= seconds <= LONGEST_PERMIT_SECONDS:
         detail = f"A whole number from {SHORTEST_PERMIT_SECONDS} to {LONGEST_PERMIT_SECONDS} is expected."
         raise field("expires_in_seconds", "invalid_value", detail)
     asked = question({name: value for name, value in found.items() if name in _CHECK})
-    return Asked(asked, _campaign(found), seconds)
+    return Asked(replace(asked, milestone_id=_milestone(found)), _campaign(found), seconds)
 
 
 def contact(row: object) -> Asked:
@@ -88,6 +88,15 @@ def truth(body: Mapping[str, Any], name: str) -> bool:
     if type(value) is not bool:
         raise field(name, "invalid_value", "true or false is expected.")
     return value
+
+
+def _milestone(found: Mapping[str, Any]) -> UUID | None:
+    if "milestone_id" not in found:
+        return None
+    decoded = decode_id(text(found, "milestone_id", LONGEST_EXTERNAL_ID))
+    if decoded is None:
+        raise field("milestone_id", "unknown_milestone", "There is no such milestone.")
+    return decoded[1]
 
 
 def _campaign(found: Mapping[str, Any]) -> str | None:

@@ -50,6 +50,8 @@ def decide(
             "ats": [question.at for question in questions],
             "value_kinds": [who.kind for who in resolved],
             "value_hashes": [who.value_hash for who in resolved],
+            "milestone_ids": [question.milestone_id for question in questions],
+            "dialogue_ids": [question.dialogue_id for question in questions],
             "now": now,
             "count_permits": count_permits,
             "key_topics": list(scope.topics) if scope.topics is not None else None,

@@ -20,11 +20,17 @@ from psycopg.rows import dict_row
 
 from consent_service.database import Connection, Statement
 from consent_service.permissions import store
-from consent_service.permissions.model import Question
 from tests.mutants.reasons import reasons
 from tests.mutants.sql import Mutant, mutants
 from tests.permissions.deciding import CASES, expect
-from tests.permissions.test_decide_agrees_with_rules import OTHER_PLACES, SEED, as_tuple, from_sql
+from tests.permissions.test_decide_agrees_with_rules import (
+    OTHER_PLACES,
+    SEED,
+    as_tuple,
+    from_sql,
+    homes_of,
+    question,
+)
 from tests.support import rules
 from tests.support.cluster import TestDatabase
 from tests.support.seeding import as_resolved, put_catalogue, put_customer
@@ -125,30 +131,43 @@ def test_no_mutant_lives_without_a_reason(conn: Connection, monkeypatch: pytest.
 def answers_of(conn: Connection, world: World) -> Callable[[], bool]:
     """Puts the world into the tables; a function that says whether all is answered as the rules do."""
     put_catalogue(conn, world.document)
-    who = as_resolved(world.customer, put_customer(conn, world.catalogue, world.customer), world.point)
+    one = put_customer(conn, world.catalogue, world.customer)
+    who = as_resolved(world.customer, one, world.point)
     others = [(c, t) for c in world.catalogue.channels for t in world.catalogue.topics]
     places = [(world.channel, world.topic), *others[:OTHER_PLACES]]
-    questions = [Question("", channel, topic, world.instant) for channel, topic in places]
+    homes = homes_of(world)
     expected = {
         count: [
             as_tuple(
                 rules.decide(
-                    world.catalogue, world.customer, *place, world.instant, point=world.point, count_permits=count
-                )
+                    world.catalogue,
+                    world.customer,
+                    *place,
+                    world.instant,
+                    point=world.point,
+                    count_permits=count,
+                    milestone=world.milestone,
+                    dialogue=home,
+                ),
+                one,
             )
             for place in places
         ]
-        for count in (True, False)
+        for count, home in homes
     }
+
+    questions = {count: [question(world, one, place, home) for place in places] for count, home in homes}
 
     def holds() -> bool:
         return all(
             [
                 from_sql(one)
-                for one in store.decide(conn, questions, [who] * len(places), now=world.instant, count_permits=count)
+                for one in store.decide(
+                    conn, questions[count], [who] * len(places), now=world.instant, count_permits=count
+                )
             ]
             == expected[count]
-            for count in (True, False)
+            for count, _ in homes
         )
 
     return holds

@@ -15,13 +15,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
 from typing import Any
+from uuid import UUID
 
 from hypothesis import HealthCheck, Phase, given, seed, settings
 
 from tests.mutants.python import PythonMutant, python_mutants
 from tests.mutants.reasons import reasons
 from tests.permissions.deciding import CASES, NOW, Case
-from tests.permissions.test_decide_agrees_with_rules import OTHER_PLACES, SEED, as_tuple
+from tests.permissions.test_decide_agrees_with_rules import OTHER_PLACES, SEED, as_tuple, homes_of
 from tests.support import rules
 from tests.support.worlds import World, worlds
 
@@ -29,6 +30,7 @@ WORLDS = int(os.environ.get("CONSENT_TEST_MUTANT_WORLDS", "1500"))
 LISTED = Path(__file__).with_name("survivors_rendering.txt")
 # A mutant of the walk through the night may walk for ever.
 PATIENCE_SECONDS = 2.0
+SOMEBODY = UUID(int=2)
 ANSWERED = {"reason", "allowed", "level", "next_allowed_at"}
 
 
@@ -106,8 +108,18 @@ def of_world(module: ModuleType, world: World) -> list[Any]:
     others = [(c, t) for c in world.catalogue.channels for t in world.catalogue.topics]
     return [
         as_tuple(
-            module.decide(catalogue, world.customer, *place, world.instant, point=world.point, count_permits=count)
+            module.decide(
+                catalogue,
+                world.customer,
+                *place,
+                world.instant,
+                point=world.point,
+                count_permits=count,
+                milestone=world.milestone,
+                dialogue=home,
+            ),
+            SOMEBODY,
         )
         for place in [(world.channel, world.topic), *others[:OTHER_PLACES]]
-        for count in (True, False)
+        for count, home in homes_of(world)
     ]

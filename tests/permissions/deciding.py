@@ -7,7 +7,7 @@ instant. The mutants of the statement are asked the same.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
@@ -18,8 +18,18 @@ from consent_service.errors import ConsentError
 from consent_service.permissions import store
 from consent_service.permissions.model import Question, Scope
 from tests.support.api import CATALOGUE
-from tests.support.rules import Catalogue, Contact, Customer, Dial, Pause, PointSuppression
-from tests.support.seeding import LONG_AGO, as_resolved, put_catalogue, put_customer
+from tests.support.rules import (
+    Catalogue,
+    Contact,
+    Customer,
+    Dial,
+    Dialogue,
+    Milestone,
+    Pause,
+    Permit,
+    PointSuppression,
+)
+from tests.support.seeding import LONG_AGO, as_resolved, own_id, put_catalogue, put_customer
 
 NOW = datetime(2026, 6, 17, 12, 0, tzinfo=UTC)
 MICROSECOND = timedelta(microseconds=1)
@@ -47,6 +57,11 @@ class Case:
     contacts: tuple[Contact, ...] = ()
     stopped: tuple[str, ...] = ()  # Ben's addresses that are suppressed
     point: tuple[str, str] | None = None  # the identifier that is asked with
+    dialogues: tuple[Dialogue, ...] = ()
+    milestones: tuple[Milestone, ...] = ()
+    permits: tuple[Permit, ...] = ()
+    milestone: int | None = None  # the place of the one that is asked for
+    used_in: int | None = None  # the place of the dialogue in which the permit that is used was given
     prepare: Callable[[Connection, UUID], object] = lambda _conn, _one: None
 
     def __str__(self) -> str:
@@ -60,6 +75,9 @@ class Case:
             dials=self.dials,
             pauses=self.pauses,
             contacts=self.contacts,
+            permits=self.permits,
+            dialogues=self.dialogues,
+            milestones=self.milestones,
             point_suppressions=tuple(PointSuppression(("email", one), None, "all") for one in self.stopped),
         )
 
@@ -103,6 +121,111 @@ def limited(*topics: str) -> dict[str, Any]:
 BOUNDED = {"bounded": True}
 LOUD = Dial("*", "events", "everything", None)
 GARDEN = Dial("*", "offers/garden", "everything", NOW)
+ON_REQUEST = (Dial("*", "offers", "on_request", None),)
+DAY, LATER = timedelta(days=1), NOW + timedelta(days=10)
+TALK = Dialogue("offers/wine", ("email",), LATER, 2)
+ANY_TIME = replace(TALK, any_time=True)
+MADE = Contact("email", "offers/wine", NOW - DAY, dialogue=0)
+REMINDER = Milestone("offers/wine", "email", NOW.date(), 5)
+INSIDE: dict[str, Any] = {"reason": "in_dialogue", "allowed": True, "level": None, "dialogue": 0, "milestone": None}
+OUTSIDE: dict[str, Any] = {"reason": "on_request_only", "allowed": False, "level": "on_request", "dialogue": None}
+NOBODYS = -1
+USING = {"count_permits": False}
+
+
+def wine(name: str, expect: dict[str, Any] | str, *dialogues: Dialogue, **more: Any) -> Case:
+    """About wine by email to somebody whose dials say: only when I ask."""
+    return Case(name, expect, **{"topic": "offers/wine", "dials": ON_REQUEST, "dialogues": dialogues, **more})
+
+
+def asked_for(name: str, expect: dict[str, Any] | str, kept: Milestone, **more: Any) -> Case:
+    """About the first milestone of the same customer."""
+    return wine(name, expect, **{"milestones": (kept,), "milestone": 0, **more})
+
+
+NIGHT = quiet("11:00", "17:00")  # in London, so until 16:00 here
+MORNING = datetime(2026, 6, 17, 16, 0, tzinfo=UTC)
+DIALOGUES = (
+    wine("before a dialogue is opened", OUTSIDE),
+    wine("inside a dialogue", {**INSIDE, "remaining": 2, "next_allowed_at": None}, TALK),
+    wine("without any consent too", {**INSIDE, "remaining": 2}, TALK, dials=()),
+    wine("a silent dial too", INSIDE, TALK, dials=(Dial("email", "*", "silent", None),)),
+    wine("the last contact of a dialogue", {**INSIDE, "remaining": 1}, TALK, contacts=(MADE,)),
+    wine("after the last", OUTSIDE, TALK, contacts=(MADE, MADE)),
+    wine("a contact under the dials is none of the dialogue's", {**INSIDE, "remaining": 2}, TALK,
+         contacts=(replace(MADE, dialogue=None),)),
+    wine("a milestone's contact is none of the dialogue's", {**INSIDE, "remaining": 2}, TALK, milestones=(REMINDER,),
+         contacts=(replace(MADE, dialogue=None, milestone=0),)),
+    wine("a contact that was made long ago counts", {**INSIDE, "remaining": 1}, TALK,
+         contacts=(replace(MADE, contacted_at=NOW - timedelta(days=500)),)),
+    wine("an open permit in it counts", {**INSIDE, "remaining": 1}, TALK,
+         permits=(Permit("email", "offers/wine", NOW + MICROSECOND, dialogue=0),)),
+    wine("one that has expired does not", {**INSIDE, "remaining": 2}, TALK,
+         permits=(Permit("email", "offers/wine", NOW, dialogue=0),)),
+    wine("a permit's own room is set aside when it is used", {**INSIDE, "remaining": 1}, replace(TALK, contacts=1),
+         permits=(Permit("email", "offers/wine", LATER, dialogue=0),), used_in=0, options=USING),
+    wine("a permit under the dials is not used in a dialogue", OUTSIDE, TALK, options=USING),
+    wine("a permit is used in its own dialogue", {**INSIDE, "dialogue": 1}, TALK, TALK, used_in=1, options=USING),
+    wine("a closed dialogue", OUTSIDE, replace(TALK, closed=True)),
+    wine("a permit of a closed dialogue", OUTSIDE, replace(TALK, closed=True), TALK, used_in=0, options=USING),
+    wine("at the last instant", INSIDE, TALK, at=LATER - MICROSECOND),
+    wine("at the instant in which it expires", OUTSIDE, TALK, at=LATER),
+    wine("a pause stops it", {"reason": "paused", "next_allowed_at": NOW + DAY, "dialogue": None}, TALK,
+         pauses=(Pause("*", NOW + DAY),)),
+    wine("a pause that ends with it", {"reason": "paused", "next_allowed_at": None}, TALK,
+         pauses=(Pause("*", LATER),)),
+    wine("a suppression stops it", {"reason": "suppressed", "dialogue": None}, TALK, stopped=(HOME[1],)),
+    wine("another channel", OUTSIDE, TALK, channel="sms"),
+    wine("a second channel", INSIDE, replace(TALK, channels=("sms", "email"))),
+    wine("the parent topic", OUTSIDE, TALK, topic="offers"),
+    wine("a child topic", INSIDE, replace(TALK, topic="offers")),
+    wine("an essential topic", {"reason": "essential", "dialogue": None}, replace(TALK, topic="orders"),
+         topic="orders"),
+    wine("of two the one that was opened first", {**INSIDE, "remaining": 5}, replace(TALK, contacts=5), TALK),
+    wine("of two the one with contacts left", {**INSIDE, "dialogue": 1, "remaining": 2}, replace(TALK, contacts=1),
+         TALK, contacts=(MADE,)),
+    wine("quiet hours hold inside too", {"reason": "quiet_hours", "allowed": False, "level": None, "remaining": 2,
+         "dialogue": 0, "next_allowed_at": MORNING}, TALK, catalogue=NIGHT),
+    wine("any time", INSIDE, ANY_TIME, catalogue=NIGHT),
+    wine("the first opened serves in quiet hours, and ends",
+         {"reason": "quiet_hours", "dialogue": 0, "next_allowed_at": NOW + timedelta(hours=1)},
+         replace(TALK, until=NOW + timedelta(hours=1)), ANY_TIME, catalogue=NIGHT),
+    wine("it ends before quiet hours do", {"reason": "quiet_hours", "next_allowed_at": None},
+         replace(TALK, until=MORNING), catalogue=NIGHT),
+    wine("a permit in it ends, at any time",
+         {"reason": "volume_reached", "next_allowed_at": NOW + timedelta(hours=1)},
+         replace(ANY_TIME, contacts=1), topic="offers/wine", dials=(Dial("*", "offers/wine", "monthly", None),),
+         permits=(Permit("email", "offers/wine", NOW + timedelta(hours=1), dialogue=0),),
+         contacts=(replace(MADE, dialogue=None),)),
+    # Milestones.
+    asked_for("a milestone in its window",
+              {"reason": "in_dialogue", "allowed": True, "level": None, "remaining": None, "milestone": 0}, REMINDER),
+    asked_for("a milestone that is not named", OUTSIDE, REMINDER, milestone=None),
+    asked_for("a milestone of nobody's", "unknown_milestone", REMINDER, milestone=NOBODYS),
+    asked_for("the day's first moment where the customer is", {"reason": "in_dialogue"}, REMINDER,
+              at=datetime(2026, 6, 16, 23, 0, tzinfo=UTC)),
+    asked_for("the moment before", OUTSIDE, REMINDER, at=datetime(2026, 6, 16, 23, 0, tzinfo=UTC) - MICROSECOND),
+    asked_for("the last moment", {"reason": "in_dialogue"}, REMINDER,
+              at=datetime(2026, 6, 21, 23, 0, tzinfo=UTC) - MICROSECOND),
+    asked_for("the moment after", OUTSIDE, REMINDER, at=datetime(2026, 6, 21, 23, 0, tzinfo=UTC)),
+    asked_for("dropped", OUTSIDE, replace(REMINDER, dropped=True)),
+    asked_for("through another channel", OUTSIDE, replace(REMINDER, channel="sms")),
+    asked_for("an event for other systems", OUTSIDE, replace(REMINDER, channel=None)),
+    asked_for("about another topic", OUTSIDE, REMINDER, topic="offers"),
+    asked_for("once", OUTSIDE, REMINDER, contacts=(Contact("email", "offers/wine", NOW, milestone=0),)),
+    asked_for("reserved by somebody", OUTSIDE, REMINDER, permits=(Permit("email", "offers/wine", LATER, milestone=0),)),
+    asked_for("used by who reserved it", {"reason": "in_dialogue"}, REMINDER, options=USING,
+              permits=(Permit("email", "offers/wine", LATER, milestone=0),)),
+    asked_for("reserved until now", {"reason": "in_dialogue"}, REMINDER,
+              permits=(Permit("email", "offers/wine", NOW, milestone=0),)),
+    asked_for("it obeys quiet hours", {"reason": "quiet_hours", "next_allowed_at": MORNING}, REMINDER, catalogue=NIGHT),
+    asked_for("it takes nothing of the dialogue's", {"reason": "in_dialogue", "remaining": None}, REMINDER,
+              dialogues=(TALK,)),
+    asked_for("in quiet hours a dialogue at any time serves", {**INSIDE, "remaining": 2}, REMINDER, catalogue=NIGHT,
+              dialogues=(ANY_TIME,)),
+    asked_for("a pause stops it", {"reason": "paused", "next_allowed_at": NOW + DAY}, REMINDER,
+              pauses=(Pause("*", NOW + DAY),)),
+)  # fmt: skip
 CASES = (
     Case("a channel that there is not", "unknown_channel", channel="pigeon"),
     Case("a topic that there is not", "unknown_topic", topic="offers/cars"),
@@ -201,6 +324,8 @@ CASES = (
          topic="offers/garden", dials=(GARDEN,)),
     Case("an ended dial over a default still counts as a grant", {"granted": True, "reason": "allowed"},
          dials=(Dial("*", "events", "everything", NOW - timedelta(days=1)),)),
+    # Dialogues: offers/wine has no consent in these.
+    *DIALOGUES,
     Case("nothing explains when nobody asks", {"governed_by": [], "reason": "allowed"}, options={"explain": False}),
 )  # fmt: skip
 
@@ -214,13 +339,18 @@ def expect(conn: Connection, case: Case) -> Callable[[], bool]:
     who: Resolved = as_resolved(case.customer, one, case.point)
 
     def holds() -> bool:
-        question = Question("", case.channel, case.topic, case.at)
+        milestone = UUID(int=9) if case.milestone == NOBODYS else own_id(one, "milestone", case.milestone)
+        question = Question("", case.channel, case.topic, case.at, milestone, own_id(one, "dialogue", case.used_in))
         try:
             (found,) = store.decide(conn, [question], [who], now=NOW, **{"bounded": False, **case.options})
         except store.Moved:
             return case.expect == MOVED
         if isinstance(found, ConsentError) or isinstance(case.expect, str):
             return isinstance(found, ConsentError) and found.code == case.expect
-        return all(getattr(found, name) == value for name, value in case.expect.items())
+        answered = {"dialogue": found.dialogue_id, "milestone": found.milestone_id}
+        expected = {
+            name: own_id(one, name, value) if name in answered else value for name, value in case.expect.items()
+        }
+        return all(answered.get(name, getattr(found, name, None)) == value for name, value in expected.items())
 
     return holds

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from uuid import UUID
 
 import pytest
 from hypothesis import HealthCheck, given, seed, settings
@@ -14,7 +15,7 @@ from consent_service.permissions import store
 from consent_service.permissions.model import Decision, Question
 from tests.support import rules
 from tests.support.cluster import TestDatabase
-from tests.support.seeding import as_resolved, put_catalogue, put_customer
+from tests.support.seeding import as_resolved, own_id, put_catalogue, put_customer
 from tests.support.worlds import USUAL_SEED, World, worlds
 
 EXAMPLES = int(os.environ.get("CONSENT_TEST_EXAMPLES", "2000"))
@@ -41,10 +42,10 @@ def answers(conn: Connection, world: World) -> Iterator[tuple[tuple[object, ...]
     others = [(c, t) for c in world.catalogue.channels for t in world.catalogue.topics]
     places = [(world.channel, world.topic), *others[:OTHER_PLACES]]
     who = as_resolved(world.customer, one, world.point)
-    for count_permits in (True, False):
+    for count_permits, home in homes_of(world):
         decided = store.decide(
             conn,
-            [Question("", channel, topic, world.instant) for channel, topic in places],
+            [question(world, one, place, home) for place in places],
             [who] * len(places),
             now=world.instant,
             count_permits=count_permits,
@@ -57,15 +58,39 @@ def answers(conn: Connection, world: World) -> Iterator[tuple[tuple[object, ...]
                 world.instant,
                 point=world.point,
                 count_permits=count_permits,
+                milestone=world.milestone,
+                dialogue=home,
             )
-            yield as_tuple(expected), from_sql(decision)
+            yield as_tuple(expected, one), from_sql(decision)
 
 
-def as_tuple(answer: rules.Answer) -> tuple[object, ...]:
+def homes_of(world: World) -> list[tuple[bool, int | None]]:
+    """Asked anew, and for a permit that was given in the last dialogue, if there is one."""
+    return [(True, None), (False, len(world.customer.dialogues) - 1 if world.customer.dialogues else None)]
+
+
+def question(world: World, one: UUID | None, place: tuple[str, str], home: int | None) -> Question:
+    """What is asked: for the world's milestone, and in the dialogue at place `home`."""
+    milestone, dialogue = own_id(one, "milestone", world.milestone), own_id(one, "dialogue", home)
+    return Question("", *place, world.instant, milestone, dialogue)
+
+
+def as_tuple(answer: rules.Answer, one: UUID | None) -> tuple[object, ...]:
     governing = sorted(
         (one.kind, one.channel, one.topic, one.level or "", one.used, one.room) for one in answer.governed_by
     )
-    return (answer.allowed, answer.reason, answer.level, answer.remaining, answer.next_allowed_at, governing)
+    # Milestones stand in a dialogue of their own, which has the customer's id.
+    dialogue = one if answer.milestone is not None else own_id(one, "dialogue", answer.dialogue)
+    return (
+        answer.allowed,
+        answer.reason,
+        answer.level,
+        answer.remaining,
+        answer.next_allowed_at,
+        dialogue,
+        own_id(one, "milestone", answer.milestone),
+        governing,
+    )
 
 
 def from_sql(decision: object) -> tuple[object, ...]:
@@ -80,6 +105,8 @@ def from_sql(decision: object) -> tuple[object, ...]:
         decision.level,
         decision.remaining,
         decision.next_allowed_at,
+        decision.dialogue_id,
+        decision.milestone_id,
         governing,
     )
 

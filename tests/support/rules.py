@@ -12,7 +12,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, time, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from functools import cache
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -219,9 +219,13 @@ class PointSuppression:
 
 @dataclass(frozen=True)
 class Contact:
+    """A contact made under the dials, or in one of the customer's dialogues (by its place), or for a milestone."""
+
     channel: str
     topic: str
     contacted_at: datetime
+    dialogue: int | None = None
+    milestone: int | None = None
 
 
 @dataclass(frozen=True)
@@ -231,11 +235,37 @@ class Permit:
     channel: str
     topic: str
     expires_at: datetime
+    dialogue: int | None = None
+    milestone: int | None = None
+
+
+@dataclass(frozen=True)
+class Dialogue:
+    """A conversation that the customer opened; at most `contacts` in all."""
+
+    topic: str
+    channels: tuple[str, ...]
+    until: datetime
+    contacts: int
+    any_time: bool = False
+    closed: bool = False
+
+
+@dataclass(frozen=True)
+class Milestone:
+    """A day on which, and some days after, one contact was asked for. `channel` None: no contact at all."""
+
+    topic: str
+    channel: str | None
+    due_on: date
+    window_days: int
+    dropped: bool = False
 
 
 @dataclass(frozen=True)
 class Customer:
-    """One customer's world. `state` is unknown, erased or active; an identifier is (kind, value).
+    """One customer's world. `state` is unknown, erased or active; an identifier is (kind, value); dialogues stand in
+    the order in which they were opened.
 
     Every instant in it is in UTC, because adding to a zone's own time would follow its wall clock.
     """
@@ -250,6 +280,8 @@ class Customer:
     point_suppressions: tuple[PointSuppression, ...] = ()
     contacts: tuple[Contact, ...] = ()
     permits: tuple[Permit, ...] = ()
+    dialogues: tuple[Dialogue, ...] = ()
+    milestones: tuple[Milestone, ...] = ()
 
 
 # The question and the answer.
@@ -257,7 +289,11 @@ class Customer:
 
 @dataclass(frozen=True)
 class Question:
-    """May this customer be contacted so at this instant? `point` is the identifier that the asker named."""
+    """May this customer be contacted so at this instant?
+
+    `point` is the identifier that the asker named, `milestone` the place of the one that a permit is asked for,
+    `dialogue` that of the one in which the permit that is used was given.
+    """
 
     catalogue: Catalogue
     customer: Customer
@@ -266,6 +302,8 @@ class Question:
     instant: datetime
     point: tuple[str, str] | None
     count_permits: bool
+    milestone: int | None
+    dialogue: int | None
 
     @property
     def contact(self) -> tuple[str, str]:
@@ -292,6 +330,8 @@ class Answer:
     remaining: int | None
     next_allowed_at: datetime | None
     governed_by: tuple[Governing, ...]
+    dialogue: int | None = None
+    milestone: int | None = None
 
 
 def decide(
@@ -303,6 +343,8 @@ def decide(
     *,
     point: tuple[str, str] | None = None,
     count_permits: bool = True,
+    milestone: int | None = None,
+    dialogue: int | None = None,
     play_forward: bool = True,
 ) -> Answer:
     """The whole answer of section 2. An unknown channel or topic is a KeyError, never a yes.
@@ -318,20 +360,34 @@ def decide(
         instant=instant.astimezone(UTC),
         point=point,
         count_permits=count_permits,
+        milestone=milestone,
+        dialogue=dialogue,
     )
     reason, allowed = first_match(question)
     governed_by = tuple(_governing(question, limit) for limit in listed_limits(question))
-    counted = reason in ("volume_reached", "quiet_hours", "allowed")
+    inside = reason in ("in_dialogue", "quiet_hours")
+    serving = serving_dialogue(question) if inside else None
+    kept = milestone if inside and serving is None and milestone_serves(question) else None
+    inside = serving is not None or kept is not None
+    counted = reason in ("volume_reached", "quiet_hours", "allowed") and not inside
     dialled = counted or reason in ("silent", "on_request_only")
     rooms = [entry.room for entry in governed_by if entry.room is not None]
     return Answer(
         allowed=allowed,
         reason=reason,
         level=quietest_level(question).name if dialled else None,
-        remaining=min(rooms) if counted and rooms else None,
+        remaining=_left(question, serving, rooms if counted else []),
         next_allowed_at=next_allowed_at(question, reason) if play_forward else None,
         governed_by=governed_by,
+        dialogue=serving,
+        milestone=kept,
     )
+
+
+def _left(question: Question, serving: int | None, rooms: list[int]) -> int | None:
+    if serving is not None:
+        return contacts_left(question, serving)
+    return min(rooms) if rooms else None
 
 
 # Section 2, the rows in their order.
@@ -368,6 +424,69 @@ def is_paused(question: Question) -> bool:
         pause.channel in (EVERY, question.channel.name) and pause.until > question.instant
         for pause in question.customer.pauses
     )
+
+
+def contacts_left(question: Question, place: int) -> int:
+    """What is left of a dialogue. A milestone's contact takes nothing of it."""
+    customer = question.customer
+    made = sum(one.dialogue == place and one.milestone is None for one in customer.contacts)
+    if question.count_permits:
+        made += sum(
+            one.dialogue == place and one.milestone is None and one.expires_at > question.instant
+            for one in customer.permits
+        )
+    return customer.dialogues[place].contacts - made
+
+
+def serving_dialogue(question: Question) -> int | None:
+    """The first opened that covers the contact and has contacts left, unless the milestone serves."""
+    if milestone_serves(question):
+        return None
+    for place, one in enumerate(question.customer.dialogues):
+        at_home = question.count_permits or place == question.dialogue
+        is_open = not one.closed and question.instant < one.until and at_home
+        covered = question.channel.name in one.channels and covers((EVERY, one.topic), question.contact)
+        if is_open and covered and contacts_left(question, place) > 0:
+            return place
+    return None
+
+
+def milestone_holds(question: Question) -> bool:
+    """Whether the milestone that was named lets a contact be made: in its window, where the customer is, once."""
+    if question.milestone is None:
+        return False
+    customer, place = question.customer, question.milestone
+    one, zone = customer.milestones[place], zone_of(question)
+    if one.dropped or one.channel != question.channel.name or not covers((EVERY, one.topic), question.contact):
+        return False
+    if any(made.milestone == place for made in customer.contacts):
+        return False
+    if question.count_permits and any(
+        permit.milestone == place and permit.expires_at > question.instant for permit in customer.permits
+    ):
+        return False
+    return midnight(one.due_on, zone) <= question.instant < midnight(one.due_on + timedelta(days=one.window_days), zone)
+
+
+def milestone_serves(question: Question) -> bool:
+    """It obeys quiet hours always: then a dialogue may still serve, where there is one."""
+    if not milestone_holds(question):
+        return False
+    without = replace(question, milestone=None)
+    return not is_quiet(question, question.instant) or serving_dialogue(without) is None
+
+
+def is_in_dialogue(question: Question) -> bool:
+    """Inside a dialogue or a milestone's window; in quiet hours only where the dialogue says `any_time`."""
+    quiet = is_quiet(question, question.instant)
+    serving = serving_dialogue(question)
+    if serving is not None:
+        return not quiet or question.customer.dialogues[serving].any_time
+    return milestone_serves(question) and not quiet
+
+
+def is_in_dialogue_in_quiet_hours(question: Question) -> bool:
+    return serving_dialogue(question) is not None or milestone_serves(question)
 
 
 def consent_has_expired(question: Question) -> bool:
@@ -407,7 +526,8 @@ ROWS: tuple[tuple[str, bool, Callable[[Question], bool]], ...] = (
     ("suppressed", False, is_suppressed),
     ("essential", True, is_essential),
     ("paused", False, is_paused),
-    # Row 6, in_dialogue, stands here once there are dialogues and milestones.
+    ("in_dialogue", True, is_in_dialogue),
+    ("quiet_hours", False, is_in_dialogue_in_quiet_hours),  # the second half of row 6
     ("consent_expired", False, consent_has_expired),
     ("no_consent", False, has_no_consent),
     ("silent", False, is_silent),
@@ -518,7 +638,11 @@ def used(question: Question, limit: Limit) -> int:
     happened: list[Contact | Permit] = [c for c in customer.contacts if c.contacted_at > window_start]
     if question.count_permits:
         happened += [permit for permit in customer.permits if permit.expires_at > question.instant]
-    counting = [entry for entry in happened if not topics[entry.topic].essential]
+    counting = [
+        entry
+        for entry in happened
+        if not topics[entry.topic].essential and entry.dialogue is None and entry.milestone is None
+    ]
     return sum(covers(limit.place, (entry.channel, entry.topic)) for entry in counting)
 
 
@@ -561,11 +685,19 @@ def endings(question: Question) -> set[datetime]:
     ends |= {contact.contacted_at + window for contact in customer.contacts for window in windows}
     ends |= {permit.expires_at for permit in customer.permits}
     ends |= {dial.expires_at for dial in customer.dials if dial.expires_at is not None}
+    ends |= {dialogue.until for dialogue in customer.dialogues}
+    ends |= {midnight(milestone.due_on, zone_of(question)) for milestone in customer.milestones}
     return {end for end in ends if end > question.instant}
 
 
 def zone_of(question: Question) -> ZoneInfo:
     return ZoneInfo(question.customer.time_zone or question.catalogue.time_zone)
+
+
+def midnight(day: date, zone: ZoneInfo) -> datetime:
+    """The day's midnight there: one that clocks skip is the moment of the jump, of two it is the second."""
+    once = datetime.combine(day, time(0), zone)
+    return max(once.astimezone(UTC), once.replace(fold=1).astimezone(UTC))
 
 
 def is_quiet(question: Question, instant: datetime) -> bool:

@@ -8,7 +8,7 @@ are granted something, so that the late rows are reached. Documents are valid ca
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, time, timedelta
 from functools import cache
 from typing import Any, TypeVar
@@ -23,6 +23,8 @@ from tests.support.rules import (
     Contact,
     Customer,
     Dial,
+    Dialogue,
+    Milestone,
     Pause,
     Permit,
     PointSuppression,
@@ -90,6 +92,10 @@ LEAVES = ("wine", "win", "local")
 SEGMENTS = ("club", "staff")
 
 
+# A dialogue ends after it was opened, which is when the tables' seeds say.
+DIALOGUES_BEGAN = datetime(2021, 1, 1, tzinfo=UTC)
+
+
 @dataclass(frozen=True)
 class World:
     """A catalogue document, the catalogue it describes, a customer, and one question about them."""
@@ -101,6 +107,7 @@ class World:
     topic: str
     instant: datetime
     point: tuple[str, str] | None
+    milestone: int | None = None
 
 
 # Drawing. These are plain functions over a few kept strategies, because a world takes a hundred draws.
@@ -276,6 +283,42 @@ def _dials(draw: Draw, catalogue: Catalogue, contact: Place, instant: datetime) 
     )
 
 
+def _dialogues(draw: Draw, catalogue: Catalogue, contact: Place, instant: datetime) -> tuple[Dialogue, ...]:
+    """Most cover the contact, and have few contacts left."""
+    topics = [topic for topic in catalogue.topics if covers((EVERY, topic), contact)]
+    found = []
+    for _ in range(pick(draw, (0, 0, 0, 0, 1, 1, 2, 3))):
+        topic = pick(draw, list(catalogue.topics)) if one_in(draw, 4) else pick(draw, topics)
+        channels = (contact[0],) if one_in(draw, 2) else tuple(some(draw, list(catalogue.channels), 1, 3))
+        until = max(_end(draw, instant), DIALOGUES_BEGAN)
+        found.append(
+            Dialogue(topic, channels, until, 1 + draw(_below(3)), any_time=one_in(draw, 2), closed=one_in(draw, 8))
+        )
+    return tuple(found)
+
+
+def _milestones(draw: Draw, catalogue: Catalogue, contact: Place, instant: datetime) -> tuple[Milestone, ...]:
+    """Around the instant, most on the channel and topic that are asked about."""
+    found = []
+    for _ in range(pick(draw, (0, 0, 0, 1, 2))):
+        channel, topic = _somewhere(draw, catalogue) if one_in(draw, 4) else contact
+        day = instant.date() + timedelta(days=draw(_below(7)) - 4)
+        none = one_in(draw, 8)
+        found.append(Milestone(topic, None if none else channel, day, 1 + draw(_below(5)), dropped=one_in(draw, 8)))
+    return tuple(found)
+
+
+def _taken_of(
+    draw: Draw, dialogues: Sequence[Dialogue], milestones: Sequence[Milestone]
+) -> tuple[int | None, int | None]:
+    """Of what an entry took its room: the dials, a dialogue, a milestone."""
+    if dialogues and one_in(draw, 2):
+        return draw(_below(len(dialogues))), None
+    if milestones and one_in(draw, 4):
+        return None, draw(_below(len(milestones)))
+    return None, None
+
+
 def _contacts(draw: Draw, catalogue: Catalogue, contact: Place, instant: datetime) -> tuple[Contact, ...]:
     """Ledger entries, half of them at a window's edge, a few ahead of the clock by up to a minute."""
     caps = [level.cap for level in catalogue.levels.values()] + [policy.cap for policy in catalogue.policies]
@@ -299,6 +342,23 @@ def _permits(draw: Draw, catalogue: Catalogue, contact: Place, instant: datetime
     return tuple(Permit(*place, _end(draw, instant)) for place in places)
 
 
+def _inside(draw: Draw, customer: Customer) -> Customer:
+    """The customer with some contacts and permits in their dialogues and for their milestones."""
+    talks, kept = customer.dialogues, customer.milestones
+    if not talks and not kept:
+        return customer
+    taken = [_taken_of(draw, talks, kept) for _ in (*customer.contacts, *customer.permits)]
+    entries = [
+        replace(entry, dialogue=dialogue, milestone=milestone)
+        for entry, (dialogue, milestone) in zip((*customer.contacts, *customer.permits), taken, strict=True)
+    ]
+    return replace(
+        customer,
+        contacts=tuple(one for one in entries if isinstance(one, Contact)),
+        permits=tuple(one for one in entries if isinstance(one, Permit)),
+    )
+
+
 @st.composite
 def customers(draw: Draw, catalogue: Catalogue, contact: Place, instant: datetime, zone: str) -> Customer:
     """Customers about whom a question on `contact` at `instant` is worth asking; most are active."""
@@ -310,7 +370,7 @@ def customers(draw: Draw, catalogue: Catalogue, contact: Place, instant: datetim
     suppressions = [Suppression(pick(draw, stops), pick(draw, kinds))] if one_in(draw, 12) else []
     of_points = [pick(draw, held)] if held and one_in(draw, 6) else []
     paused = some(draw, (EVERY, *catalogue.channels), 1, 2) if one_in(draw, 4) else []
-    return Customer(
+    customer = Customer(
         time_zone=None if zone == catalogue.time_zone else zone,
         segment=pick(draw, (None, *SEGMENTS)),
         identifiers=held,
@@ -320,7 +380,10 @@ def customers(draw: Draw, catalogue: Catalogue, contact: Place, instant: datetim
         point_suppressions=tuple(PointSuppression(point, pick(draw, stops), pick(draw, kinds)) for point in of_points),
         contacts=_contacts(draw, catalogue, contact, instant),
         permits=_permits(draw, catalogue, contact, instant),
+        dialogues=_dialogues(draw, catalogue, contact, instant),
+        milestones=_milestones(draw, catalogue, contact, instant),
     )
+    return _inside(draw, customer)
 
 
 @st.composite
@@ -333,4 +396,5 @@ def worlds(draw: Draw, nested: bool = False) -> World:
     instant = _instant(draw, zone, document["channels"][channel].get("quiet_hours"))
     customer = draw(customers(catalogue, contact, instant, zone))
     point = pick(draw, (None, *customer.identifiers))
-    return World(document, catalogue, customer, channel, topic, instant, point)
+    milestone = pick(draw, (None, *range(len(customer.milestones))))
+    return World(document, catalogue, customer, channel, topic, instant, point, milestone)
