@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import yaml
 
@@ -66,10 +67,15 @@ def _name() -> str:
     return f"email:f{next(_numbers)}@example.com"
 
 
-def _somebody(api: Api) -> str:
+def somebody_at(api: Api, level: str) -> UUID:
+    """Somebody whom nobody has met, with one dial: offers by mail."""
     made = api.customer(_name())
-    good(api.turn(made, ("email", "offers", "busy")), 200)
-    return str(made)
+    good(api.turn(made, ("email", "offers", level)), 200)
+    return made
+
+
+def _somebody(api: Api) -> str:
+    return str(somebody_at(api, "busy"))
 
 
 def _asked(api: Api) -> dict[str, Any]:
