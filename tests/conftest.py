@@ -9,10 +9,14 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.support.cluster import DEBIAN_15, Cluster, TestDatabase, cluster
+from tests.support.routes import remember_rules
 from tests.support.worlds import USUAL_SEED
 
 if TYPE_CHECKING:
     from tests.support.api import Api
+
+
+remember_rules()
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

@@ -76,7 +76,8 @@ class Cluster:
         with self.admin() as conn:
             conn.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(TEMPLATE)))
         migrate(server.url("consent", TEMPLATE))
-        self._objects = _fingerprint(server.url("consent", TEMPLATE))[1]
+        with psycopg.connect(server.url("consent", TEMPLATE), autocommit=True) as conn:
+            self._objects = _fingerprint(conn)[1]
 
     def admin(self) -> psycopg.Connection:
         """A superuser's connection to no test's database."""
@@ -123,20 +124,19 @@ SELECT
 """
 
 
-def _fingerprint(url: str) -> tuple[int, str]:
+def _fingerprint(conn: psycopg.Connection) -> tuple[int, str]:
     """(other clients of the database, what it is made of)."""
-    with psycopg.connect(url, autocommit=True) as conn:
-        row = conn.execute(_AS_MIGRATED).fetchone()
-        assert row is not None
-        return row[0], row[1]
+    row = conn.execute(_AS_MIGRATED).fetchone()
+    assert row is not None
+    return row[0], row[1]
 
 
 def _empty(database: TestDatabase, objects: str) -> bool:
     """Deletes every row, which is much quicker than a new database; False when it is not as it was migrated."""
     try:
-        if _fingerprint(database.owner_url) != (0, objects):
-            return False
         with psycopg.connect(database.owner_url, autocommit=True) as conn:
+            if _fingerprint(conn) != (0, objects):
+                return False
             tables = [
                 name
                 for (name,) in conn.execute(
