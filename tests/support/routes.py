@@ -1,7 +1,7 @@
 """Each URL rule is compiled once a process, not once for every application that a test makes.
 
-To write, parse and compile the function that builds a rule's URL is most of what making an application costs. That function
-gets the rule that it is called for, and knows nothing but the rule's own text.
+To write, parse and compile the function that builds a rule's URL is most of what making an application costs. That
+function gets the rule that it is called for, and knows nothing but the rule's own text.
 """
 
 from __future__ import annotations
