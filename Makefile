@@ -24,17 +24,18 @@ endef
 # Programs of Debian that tests drive; tests that miss theirs skip, and say so. Further ones go here.
 DEBIAN_PACKAGES := nginx chromium fonts-noto-core
 
-.PHONY: run test debian fuzz mutants mutants-around bench bench-doc check messages screenshots format lock clean
+.PHONY: run test debian fuzz crowds mutants mutants-around bench bench-doc check messages screenshots format lock clean
 
 run: $(VENV)/.installed
 	$(BIN)/consent-service serve --demo
 
-# Two at a time, a file together; then those who want the machine for themselves, and the generated requests, whose
-# tests have one name between them: of those, two at a time would run one.
-ALONE := tests/concurrency tests/linearizability tests/faults/test_kills.py tests/contract/test_schemathesis.py
+# Three at a time also on two cores, since servers, browsers and clocks are waited for; a file together, the longest files
+# first (tests/conftest.py). Then those who want the machine for themselves.
+ALONE := tests/concurrency tests/linearizability tests/faults/test_kills.py
+AT_ONCE := -n 3 --dist loadfile --no-loadscope-reorder
 
 test: $(VENV)/.installed-test debian
-	$(BIN)/python -m pytest -q -n 2 --dist loadfile --durations=15 tests $(addprefix --ignore ,$(ALONE))
+	$(BIN)/python -m pytest -q $(AT_ONCE) --durations=15 tests $(addprefix --ignore ,$(ALONE))
 	$(BIN)/python -m pytest -q --durations=10 $(ALONE)
 
 # Only where that is ours to do, and never where it would start services: root, apt and no systemd, as in a container.
@@ -51,6 +52,13 @@ debian:
 # 50,000 generated calls, the same in every run; half an hour. How many there were stands at the end.
 fuzz: $(VENV)/.installed-test
 	CONSENT_TEST_FUZZ_CALLS=$${CONSENT_TEST_FUZZ_CALLS:-50000} $(BIN)/python -m pytest -q tests/contract/test_schemathesis.py
+
+# Crowds of clients and kills, as often as is promised; an hour. `make test` has time for a part of it.
+crowds: $(VENV)/.installed-test
+	CONSENT_TEST_ATTEMPTS=1000000 $(BIN)/python -m pytest -q tests/concurrency/test_no_window_over_its_cap.py
+	CONSENT_TEST_PAIRS=100000 $(BIN)/python -m pytest -q tests/concurrency/test_silent_is_final.py
+	CONSENT_TEST_PAIRS=10000 $(BIN)/python -m pytest -q tests/concurrency/test_no_deadlock.py
+	CONSENT_TEST_KILLS=200 $(BIN)/python -m pytest -q tests/faults/test_kills.py
 
 # Small changes of the decision, in SQL and in its rendering, each of which some question has to notice, and of the Python
 # around it, each of which some test has to; a quarter of an hour. `make mutants-around FILES=dials` for some files.

@@ -18,6 +18,48 @@ if TYPE_CHECKING:
 
 remember_rules()
 
+# The files that take longest, the longest first. They are begun first, so that in the end no worker has a long one left
+# while the others have nothing to do.
+LONGEST = (
+    "tests/test_serve.py",
+    "tests/faults/test_fault_points.py",
+    "tests/outages/test_outages.py",
+    "tests/contract/test_schemathesis.py",
+    "tests/browser/test_me.py",
+    "tests/commands/test_replay.py",
+    "tests/backups/test_commands.py",
+    "tests/backups/test_drill.py",
+    "tests/browser/test_desk.py",
+    "tests/test_cli.py",
+    "tests/benchmarks/test_benchmarks.py",
+    "tests/browser/test_pages.py",
+    "tests/faults/test_page_faults.py",
+    "tests/privacy/test_nothing_of_a_person.py",
+    "tests/permissions/test_decide_agrees_with_rules.py",
+    "tests/permissions/test_rules_rendering.py",
+    "tests/browser/test_frame.py",
+    "tests/service_desk/test_acting_for_a_customer.py",
+    "tests/service_desk/test_signing_in.py",
+    "tests/history/test_pages.py",
+    "tests/faults/test_full_disk.py",
+    "tests/web/test_slow_clients.py",
+    "tests/web/test_workers.py",
+    "tests/faults/test_gathered_faults.py",
+    "tests/dials/test_desk.py",
+    "tests/browser/test_parts.py",
+    "tests/database/test_migrate.py",
+    "tests/web/test_enumeration.py",
+)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """In the order in which they are to be begun; in a file nothing changes."""
+    gone = [name for name in LONGEST if not (config.rootpath / name).exists()]
+    if gone:
+        raise pytest.UsageError(f"LONGEST in tests/conftest.py names files that there are not: {', '.join(gone)}")
+    ranks = {name: rank for rank, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: ranks.get(item.nodeid.partition("::")[0], len(ranks)))
+
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """What a failure of the made-up worlds needs to be had again."""

@@ -12,7 +12,7 @@ from tests.concurrency import attempts
 from tests.concurrency.crowd import stage
 from tests.support.cluster import Cluster
 
-ATTEMPTS = int(os.environ.get("CONSENT_TEST_ATTEMPTS", "50000"))
+ATTEMPTS = int(os.environ.get("CONSENT_TEST_ATTEMPTS", "20000"))
 
 
 def test_of_many_contacts_and_permits_at_once_none_is_over_a_cap(cluster: Cluster) -> None:

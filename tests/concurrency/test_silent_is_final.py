@@ -10,7 +10,7 @@ from tests.concurrency import silence
 from tests.concurrency.crowd import Stage, pairs, stage
 from tests.support.cluster import Cluster
 
-PAIRS = pairs(5000)
+PAIRS = pairs(2000)
 RACES = pairs(400) // 10
 
 
