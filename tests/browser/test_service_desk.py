@@ -5,12 +5,11 @@ from __future__ import annotations
 from uuid import UUID
 
 import pytest
-from playwright.sync_api import Page
 
 from tests.service_desk.desk import path
 from tests.support.api import Api
 from tests.support.browsing import TRIED, Look, Site, faults
-from tests.support.visiting import with_a_past
+from tests.support.visiting import sign_in_agent, with_a_past
 
 
 @pytest.fixture(scope="module")
@@ -22,20 +21,12 @@ def ben(shared_api: Api) -> UUID:
     return customer
 
 
-def sign_in(page: Page, api: Api) -> None:
-    """Signs an agent in, as agents do."""
-    page.goto("/desk")
-    page.locator("#f-key").fill(api.keys["desk"])
-    page.locator("form[action='/desk'] button").click()
-    page.wait_for_selector("#f-identifier")
-
-
 @pytest.mark.parametrize("look", TRIED, ids=lambda look: look.name)
 def test_every_page_is_sound_however_one_looks_at_it(site: Site, ben: UUID, look: Look) -> None:
     page = site.person(look)
     page.goto("/desk")
     found = {"sign in": faults(page)}
-    sign_in(page, site.api)
+    sign_in_agent(page, site.api)
     found["find"] = faults(page)
     for address in (path(ben), f"{path(ben)}/happened"):
         page.goto(address)
@@ -48,7 +39,7 @@ def test_an_agent_finds_a_customer_sees_whether_to_call_and_turns_a_dial_up_with
     site: Site, ben: UUID
 ) -> None:
     page = site.person()
-    sign_in(page, site.api)
+    sign_in_agent(page, site.api)
     page.locator("#f-identifier").fill("ben@example.com")
     page.locator("form[action='/desk/find'] button").click()
     page.wait_for_url(f"**{path(ben)}")

@@ -50,6 +50,14 @@ def sign_in(page: Page, api: Api, customer: UUID, look: Look) -> None:
     page.request.get(link_to(api, customer, place=PLACE, locale=look.locale), max_redirects=0)
 
 
+def sign_in_agent(page: Page, api: Api) -> None:
+    """Signs an agent in at the service desk, as agents do."""
+    page.goto("/desk")
+    page.locator("#f-key").fill(api.keys["desk"])
+    page.locator("form[action='/desk'] button").click()
+    page.wait_for_selector("#f-identifier")
+
+
 def pages_of(app: Flask) -> list[str]:
     """Every page of a customer's that is opened without saying which: its path has no parameter."""
     return sorted(
