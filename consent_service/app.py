@@ -14,6 +14,7 @@ from consent_service.customers.api import blueprint as customers
 from consent_service.customers.pages import blueprint as me
 from consent_service.customers.suppressions_api import blueprint as suppressions
 from consent_service.database import Database
+from consent_service.dialogues.api import blueprint as dialogues
 from consent_service.dials.api import blueprint as dials
 from consent_service.dials.message_pages import blueprint as messages
 from consent_service.dials.pages import blueprint as desk
@@ -71,6 +72,7 @@ def create_app(settings: Settings, database_url: str) -> Flask:
         service_desk,
         looked_after,
         cases,
+        dialogues,
     ):
         app.register_blueprint(part)
     return app

@@ -37,6 +37,9 @@ WITH kept AS (
   DELETE FROM contact WHERE customer_id = ANY (%(customer_ids)s::uuid[])
 ), pending AS (
   DELETE FROM pending_change WHERE customer_id = ANY (%(customer_ids)s::uuid[])
+), dialogues AS (
+  -- With their entries.
+  DELETE FROM dialogue WHERE customer_id = ANY (%(customer_ids)s::uuid[])
 ), mails AS (
   DELETE FROM mail WHERE customer_id = ANY (%(customer_ids)s::uuid[])
 ), suppressions AS (

@@ -33,6 +33,8 @@ _MOVES = (
     "move_contacts",
     "move_owners",
     "move_shared_owners",
+    "move_entries",
+    "delete_dialogues",
     "move_confirmations",
     "delete_identifiers",
     "point_to_survivor",
@@ -62,6 +64,7 @@ def merge(conn: Connection, keyring: Keyring, actor: Actor, customer_id: UUID, o
     moved_names = [(survivor.customer_id, ref) for ref in names[other.customer_id]]
     if moved_names:
         store.insert_identifiers(conn, keyring, own_key, moved_names)
+    _copy_dialogues(conn, survivor, other)
     for move in _MOVES:
         conn.run(SQL[move], {**places, "nobody": NOBODY})
     _move_pending(conn, survivor, other)
@@ -96,6 +99,19 @@ def _move_pending(conn: Connection, survivor: Locked, other: Locked) -> None:
     }
     ids = {"survivor_id": survivor.customer_id, "other_id": other.customer_id}
     conn.run(SQL["move_pending"], {**ids, "change_ids": list(sealed), "ciphertexts": list(sealed.values())})
+
+
+def _copy_dialogues(conn: Connection, survivor: Locked, other: Locked) -> None:
+    """The other's dialogues under the survivor, sealed anew; what hangs on them moves before the old rows go."""
+    rows = conn.run(SQL["dialogues"], {"other_id": other.customer_id}).fetchall()
+    sealed = {
+        row["dialogue_id"]: survivor.key.seal(
+            other.key.open(row["ciphertext"], row["dialogue_id"].bytes), row["dialogue_id"].bytes
+        )
+        for row in rows
+    }
+    ids = {"survivor_id": survivor.customer_id, "other_id": other.customer_id}
+    conn.run(SQL["copy_dialogues"], {**ids, "dialogue_ids": list(sealed), "ciphertexts": list(sealed.values())})
 
 
 def _snapshots(conn: Connection, customers: list[Locked]) -> dict[UUID, dict[str, Any]]:

@@ -102,6 +102,34 @@ FROM moved m
 LEFT JOIN contact k ON k.customer_id = %(survivor_id)s::uuid AND k.key_name = m.key_name
   AND k.external_id = m.external_id;
 
+-- name: dialogues
+-- The dialogues of a customer. By primary key.
+SELECT dialogue_id, ciphertext FROM dialogue WHERE customer_id = %(other_id)s::uuid;
+
+-- name: copy_dialogues
+-- The other's dialogues under the survivor, sealed anew: entries and occasions follow, and then the old rows go.
+INSERT INTO dialogue (customer_id, dialogue_id, topic, channels, until, contacts, any_time, opened_at, role, source,
+                      waiting_since, closed_at, closed_by, event_id, ciphertext)
+SELECT %(survivor_id)s::uuid, d.dialogue_id, d.topic, d.channels, d.until, d.contacts, d.any_time, d.opened_at, d.role,
+       d.source, d.waiting_since, d.closed_at, d.closed_by, d.event_id, q.ciphertext
+FROM dialogue d
+JOIN unnest(%(dialogue_ids)s::uuid[], %(ciphertexts)s::bytea[]) AS q (dialogue_id, ciphertext)
+  ON q.dialogue_id = d.dialogue_id
+WHERE d.customer_id = %(other_id)s::uuid;
+
+-- name: move_entries
+WITH moved AS (
+  DELETE FROM dialogue_entry WHERE customer_id = %(other_id)s::uuid
+  RETURNING dialogue_id, number, kind, role, answers, said_at, event_id
+)
+INSERT INTO dialogue_entry (customer_id, dialogue_id, number, kind, role, answers, said_at, event_id)
+SELECT %(survivor_id)s::uuid, dialogue_id, number, kind, role, answers, said_at, event_id
+FROM moved;
+
+-- name: delete_dialogues
+-- Last: what hangs on them has moved.
+DELETE FROM dialogue WHERE customer_id = %(other_id)s::uuid;
+
 -- name: pending
 -- What waits for a confirmation, or waited. By primary key.
 SELECT change_id, ciphertext FROM pending_change WHERE customer_id = %(other_id)s::uuid;

@@ -23,6 +23,7 @@ from consent_service.customers.model import EMAIL, LONGEST_REFERENCE, parse_refe
 from consent_service.customers.service import lineage, require
 from consent_service.customers.words import kind_in_words, value_in_words
 from consent_service.database import Connection
+from consent_service.dialogues import service as dialogues
 from consent_service.dials import service as dials
 from consent_service.errors import ConsentError
 from consent_service.history import service as history
@@ -118,6 +119,7 @@ def data_file() -> Response:
         body = {
             "customer": profile.show(conn, parts().keyring, g.actor, owner),
             "settings": dials.show(conn, parts().keyring, owner),
+            "dialogues": list(dialogues.everything(conn, parts().keyring, owner)),
             "history": list(_events(conn, owner)),
         }
     response = Response(orjson.dumps(body, option=orjson.OPT_INDENT_2), content_type="application/json")

@@ -11,6 +11,7 @@ from uuid import UUID
 
 from consent_service.customers.model import FIELDS
 from consent_service.fsck.grants import Reserved, Standing
+from consent_service.fsck.talks import differing
 
 Row = Mapping[str, Any]
 
@@ -26,6 +27,8 @@ class Rows:
     suppressions: list[Row] = field(default_factory=list)
     permits: list[Row] = field(default_factory=list)
     contacts: list[Row] = field(default_factory=list)
+    dialogues: list[Row] = field(default_factory=list)
+    entries: list[Row] = field(default_factory=list)
 
 
 def differences(
@@ -53,6 +56,8 @@ def differences(
     for own_id in told_contacts.keys() | contacts.keys():
         if not _contact_agrees(told_contacts.get(own_id), contacts.get(own_id)):
             yield "contact_differs_from_events", str(own_id)
+    for own_id in differing(told.talks, rows.dialogues, rows.entries):
+        yield "dialogue_differs_from_events", str(own_id)
 
 
 def _dials_agree(told: Standing, rows: Iterable[Row]) -> bool:

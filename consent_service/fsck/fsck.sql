@@ -27,6 +27,8 @@ LEFT JOIN (
   UNION ALL SELECT customer_id FROM identifier_owner
   UNION ALL SELECT customer_id FROM mail
   UNION ALL SELECT customer_id FROM pending_change
+  UNION ALL SELECT customer_id FROM dialogue
+  UNION ALL SELECT customer_id FROM dialogue_entry
 ) kept ON kept.customer_id = c.customer_id
 WHERE c.state = 'merged'
   AND (kept.customer_id IS NOT NULL OR c.time_zone IS NOT NULL OR c.locale IS NOT NULL OR c.segment IS NOT NULL);
@@ -46,6 +48,8 @@ LEFT JOIN (
   UNION ALL SELECT customer_id FROM identifier_owner
   UNION ALL SELECT customer_id FROM mail
   UNION ALL SELECT customer_id FROM pending_change
+  UNION ALL SELECT customer_id FROM dialogue
+  UNION ALL SELECT customer_id FROM dialogue_entry
   UNION ALL SELECT customer_id FROM idempotency WHERE ciphertext <> ''
 ) kept ON kept.customer_id = c.customer_id
 WHERE c.state = 'erased'
@@ -260,6 +264,62 @@ WHERE h.type IS DISTINCT FROM CASE p.kind WHEN 'louder' THEN 'dials.requested' E
       AND (t.type IS DISTINCT FROM CASE p.state WHEN 'confirmed' THEN 'confirmation.given' ELSE 'confirmation.dropped' END
            OR t.recorded_at <> p.ended_at));
 
+-- name: dialogue_without_its_event
+WITH heard AS (
+  SELECT COALESCE(c.survivor_id, c.customer_id) AS customer_id, e.event_id, e.type, e.recorded_at
+  FROM event e
+  JOIN customer c ON c.customer_id = e.customer_id
+  WHERE c.state <> 'erased'
+)
+SELECT d.dialogue_id::text AS id
+FROM dialogue d
+LEFT JOIN heard h ON h.customer_id = d.customer_id AND h.event_id = d.event_id
+WHERE h.type IS DISTINCT FROM 'dialogue.opened' OR h.recorded_at <> d.opened_at;
+
+-- name: entry_without_its_event
+-- What a fact's entry says stands in a fact's event.
+WITH heard AS (
+  SELECT COALESCE(c.survivor_id, c.customer_id) AS customer_id, e.event_id, e.type, e.recorded_at
+  FROM event e
+  JOIN customer c ON c.customer_id = e.customer_id
+  WHERE c.state <> 'erased'
+), kind (type, name) AS (
+  VALUES ('dialogue.opened', 'opening'), ('dialogue.message', 'message'), ('dialogue.proposed', 'proposal'),
+         ('dialogue.withdrawn', 'refusal'), ('dialogue.accepted', 'acceptance'), ('dialogue.refused', 'refusal'),
+         ('dialogue.countered', 'counter_proposal'), ('dialogue.narrowed', 'terms'), ('dialogue.widened', 'terms'),
+         ('dialogue.closed', 'closing')
+)
+SELECT n.dialogue_id::text AS id
+FROM dialogue_entry n
+LEFT JOIN heard h ON h.customer_id = n.customer_id AND h.event_id = n.event_id
+LEFT JOIN kind k ON k.type = h.type
+WHERE h.recorded_at IS DISTINCT FROM n.said_at
+  OR (CASE WHEN starts_with(h.type, 'fact.') THEN 'fact' ELSE k.name END) IS DISTINCT FROM n.kind;
+
+-- name: entries_out_of_order
+-- The first is the opening, of the event that opened the dialogue; numbers have no gap; a closed one ends with one closing.
+SELECT d.dialogue_id::text AS id
+FROM dialogue d
+LEFT JOIN dialogue_entry n ON n.customer_id = d.customer_id AND n.dialogue_id = d.dialogue_id
+GROUP BY d.customer_id, d.dialogue_id
+HAVING count(*) FILTER (WHERE n.number = 1 AND n.kind = 'opening' AND n.event_id = d.event_id) <> 1
+  OR max(n.number) <> count(*)
+  OR max(n.said_at) FILTER (WHERE n.kind = 'closing') IS DISTINCT FROM d.closed_at;
+
+-- name: event_without_its_entry
+-- Entries are only ever added: one row for each event.
+WITH heard AS (
+  SELECT COALESCE(c.survivor_id, c.customer_id) AS customer_id, e.event_id
+  FROM event e
+  JOIN customer c ON c.customer_id = e.customer_id
+  WHERE c.state <> 'erased' AND starts_with(e.type, 'dialogue.')
+)
+SELECT h.event_id::text AS id
+FROM heard h
+LEFT JOIN dialogue_entry n ON n.customer_id = h.customer_id AND n.event_id = h.event_id
+GROUP BY h.customer_id, h.event_id
+HAVING count(n.number) <> 1;
+
 -- name: event_without_its_permit
 -- Permits end and stay: one row for each event.
 WITH heard AS (
@@ -324,6 +384,7 @@ FROM (
   UNION ALL SELECT '00000000-0000-0000-0000-000000000000', COALESCE(channel, '*'), '*' FROM point_suppression
   UNION ALL SELECT customer_id, channel, topic FROM permit
   UNION ALL SELECT customer_id, channel, topic FROM contact
+  UNION ALL SELECT customer_id, unnest(channels), topic FROM dialogue
 ) used
 LEFT JOIN channel ch ON ch.name = used.channel
 LEFT JOIN topic tp ON tp.name = used.topic

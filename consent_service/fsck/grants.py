@@ -67,6 +67,7 @@ class Standing:
     ledger: list[tuple[datetime, str, str]] = field(default_factory=list)
     permits: dict[UUID, Reserved] = field(default_factory=dict)
     open_permits: dict[UUID, Reserved] = field(default_factory=dict)
+    talks: dict[UUID, dict[str, Any]] = field(default_factory=dict)  # dialogues, see talks.py
 
     def count(self, at: datetime, channel: str, topic: str) -> None:
         """Adds what takes room to the ledger."""

@@ -49,16 +49,29 @@ SELECT customer_id, contact_id, key_name, channel, topic, campaign, contacted_at
 FROM contact
 WHERE customer_id = ANY (%(owners)s::uuid[]);
 
+-- name: dialogues
+SELECT customer_id, dialogue_id, topic, channels, until, contacts, any_time, opened_at, role, source, waiting_since,
+       closed_at, closed_by, event_id
+FROM dialogue
+WHERE customer_id = ANY (%(owners)s::uuid[]);
+
+-- name: entries
+SELECT customer_id, dialogue_id, number, kind, role, answers, said_at, event_id
+FROM dialogue_entry
+WHERE customer_id = ANY (%(owners)s::uuid[]);
+
 -- name: identifiers
 SELECT customer_id, kind, value_hash, ciphertext, confirmed_at
 FROM identifier
 WHERE customer_id = ANY (%(owners)s::uuid[]);
 
 -- name: mails
--- What waits to be sent, and for a confirmation. By primary keys.
+-- What waits to be sent, and for a confirmation; what dialogues are about. By primary keys.
 SELECT customer_id, mail_id AS id, ciphertext FROM mail WHERE customer_id = ANY (%(owners)s::uuid[]) AND state = 'queued'
 UNION ALL
-SELECT customer_id, change_id, ciphertext FROM pending_change WHERE customer_id = ANY (%(owners)s::uuid[]);
+SELECT customer_id, change_id, ciphertext FROM pending_change WHERE customer_id = ANY (%(owners)s::uuid[])
+UNION ALL
+SELECT customer_id, dialogue_id, ciphertext FROM dialogue WHERE customer_id = ANY (%(owners)s::uuid[]);
 
 -- name: point_suppressions
 SELECT suppression_id, identifier_kind, channel, kind, set_at FROM point_suppression;

@@ -15,8 +15,10 @@ from uuid import UUID
 
 from consent_service.customers.ids import decode_id
 from consent_service.customers.model import FIELDS
+from consent_service.dialogues.model import ENTRY_KINDS
 from consent_service.fsck.comparing import Row, Rows, differences
 from consent_service.fsck.grants import Reserved, Standing, Word, judge
+from consent_service.fsck.talks import hear
 from consent_service.keyring.model import NOBODY
 
 MANY_PERMITS = 100
@@ -194,6 +196,10 @@ class Retelling:
             standing.count(*entry)
         standing.permits |= other.permits
         standing.open_permits |= other.open_permits
+        standing.talks |= other.talks
+
+    def _talked(self, standing: Standing, told: Told) -> None:
+        hear(standing.talks, told.type, told.event_id, told.recorded_at, told.content)
 
     def compare(self, rows: Rows) -> Iterator[tuple[str, str]]:
         """(check, id) of each difference between what was told and what stands, after the telling's own faults."""
@@ -219,6 +225,7 @@ _TELLERS = {
     "contact.recorded": Retelling._recorded,
     "contact.reported": Retelling._reported,
     "customers.merged": Retelling._merged,
+    **dict.fromkeys(ENTRY_KINDS, Retelling._talked),
 }
 
 

@@ -136,7 +136,7 @@ def _tell_page(
             report.add(check, one)
 
 
-_TABLES = ("dials", "pauses", "suppressions", "permits", "contacts")
+_TABLES = ("dials", "pauses", "suppressions", "permits", "contacts", "dialogues", "entries")
 
 
 def _retold(retelling: Retelling, opened: Iterator[Told], report: Report) -> Retelling:

@@ -14,7 +14,7 @@ from typing import Any, Protocol
 from markupsafe import Markup, escape
 
 from consent_service.clock import parse_time
-from consent_service.history.texts import FIELDS, MAILS, OTHER_MAIL, REASONS, SOURCES, STOPS
+from consent_service.history.texts import DIALOGUES, FIELDS, MAILS, OTHER_MAIL, REASONS, SOURCES, STOPS
 from consent_service.i18n import N_, Words
 
 Event = Mapping[str, Any]
@@ -194,6 +194,15 @@ class Teller:
             return self.gettext("A mail to you could not be sent.")
         return self.gettext(MAILS.get(event["details"]["kind"], OTHER_MAIL))
 
+    def _begun(self, event: Event) -> Markup:
+        return self.gettext(
+            "A conversation about %(topic)s was begun.", topic=self._names.topic(event["after"]["topic"])
+        )
+
+    def _talked(self, event: Event) -> Markup:
+        text = DIALOGUES[event["type"]]
+        return self.gettext(text)
+
     def _created(self, _: Event) -> Markup:
         return self.gettext("From now on we know you.")
 
@@ -233,6 +242,8 @@ class Teller:
             yield self._detail(details["to"])
         if event["type"] == "customer.created":
             yield from (self._detail(one) for one in event["after"]["identifiers"])
+        if event["type"].startswith("dialogue."):
+            yield from self._said(event)
         yield from self._why(details)
         if details.get("permitted") is False:
             yield self.gettext("It was not permitted: %(reason)s.", reason=self._reason(details["reason"]))
@@ -266,6 +277,21 @@ class Teller:
             end = self._words.time(parse_time(until)) if until else "–"
             yield self.gettext(
                 "End of the pause: %(dial)s %(until)s", dial=self._names.place((channel, "*")), until=end
+            )
+
+    def _said(self, event: Event) -> Iterator[Markup]:
+        """What was said in a dialogue, and its terms where they were set."""
+        after = event["after"] or {}
+        if not self._masked:
+            for said in (after.get("subject"), event["details"].get("text")):
+                if said:
+                    yield Markup("<q>{}</q>").format(said)
+        if after:
+            yield self.gettext(
+                "%(channels)s, at most %(contacts)s times, until %(until)s",
+                channels=Markup(", ").join(self._names.channel(one) for one in after["channels"]),
+                contacts=self._words.number(after["contacts"]),
+                until=self._words.time(parse_time(after["until"])),
             )
 
     def _step(self, old: str | None, new: str | None) -> Markup:
@@ -322,6 +348,8 @@ _SENTENCES: Mapping[str, Callable[[Teller, Event], Markup]] = {
     "customer.changed": Teller._changed,
     "customer.created": Teller._created,
     "customers.merged": Teller._merged,
+    "dialogue.opened": Teller._begun,
+    **dict.fromkeys(DIALOGUES, Teller._talked),
     "dials.changed": Teller._dials,
     "dials.requested": Teller._asked_for_more,
     "identifier.added": Teller._added,

@@ -38,6 +38,17 @@ MAILS = {
     "address": N_("We sent a mail to a new address, to be confirmed there."),
 }
 OTHER_MAIL = N_("We sent you a mail.")
+DIALOGUES = {
+    "dialogue.message": N_("A message was written in a conversation."),
+    "dialogue.proposed": N_("Something was proposed in a conversation. Nothing of it holds unless you accept it."),
+    "dialogue.withdrawn": N_("A proposal in a conversation was taken back."),
+    "dialogue.accepted": N_("A proposal in a conversation was accepted."),
+    "dialogue.refused": N_("A proposal in a conversation was refused."),
+    "dialogue.countered": N_("A proposal in a conversation was answered with changes."),
+    "dialogue.narrowed": N_("In a conversation we may say less from now on."),
+    "dialogue.widened": N_("In a conversation we may say more from now on."),
+    "dialogue.closed": N_("A conversation was closed. Nobody opens it again."),
+}
 FIELDS = {"time_zone": N_("Time zone"), "locale": N_("Language"), "segment": N_("Group")}
 
 # By what became of it, its kind, and whether it is about one channel.

@@ -41,6 +41,8 @@ SELECT (SELECT jsonb_object_agg(type, n) FROM (SELECT 'event ' || type AS type, 
         UNION ALL SELECT 'pending ' || kind || ' ' || state, count(*) FROM pending_change GROUP BY 1
         UNION ALL SELECT 'mail ' || state, count(*) FROM mail GROUP BY 1
         UNION ALL SELECT 'dial ' || coalesce(level, '-'), count(*) FROM dial GROUP BY 1
+        UNION ALL SELECT 'dialogue ' || contacts || coalesce(closed_by, ''), count(*) FROM dialogue GROUP BY 1
+        UNION ALL SELECT 'entry ' || kind, count(*) FROM dialogue_entry GROUP BY 1
         UNION ALL SELECT 'owner ' || kind, count(*) FROM identifier_owner GROUP BY 1))
   || jsonb_build_object(
        'versions', (SELECT coalesce(sum(version), 0) FROM customer),
@@ -122,7 +124,7 @@ def test_a_route_that_is_cut_anywhere_has_one_effect_when_it_is_asked_again(stan
 
     def ask(request: Request, key: str) -> TestResponse:
         headers = {} if method == "DELETE" else {"Idempotency-Key": key}
-        return stand.api.call(method, request.path, request.body, role=request.role, headers=headers)
+        return stand.api.call(method, request.path, request.body, role=request.role, key=request.key, headers=headers)
 
     ask(route.request(stand.api), str(uuid4()))  # so that statements are prepared, and keys noted as used
     request, before = route.request(stand.api), stand.standing()

@@ -9,6 +9,7 @@ import csv
 import itertools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -22,6 +23,7 @@ from tests.support.cluster import PREVIOUS_SECRET, SECRET
 
 _numbers = itertools.count(1)
 UNTIL = "2031-01-01T00:00:00Z"
+SOON = (datetime.now(UTC) + timedelta(days=60)).isoformat()
 MADE_AT = "2026-01-01T10:00:00Z"
 
 
@@ -32,6 +34,7 @@ class Request:
     path: str
     body: Any = None
     role: str = "campaign"
+    key: str | None = None  # of a customer, instead of a role's
 
 
 @dataclass(frozen=True)
@@ -128,6 +131,35 @@ def _reports(api: Api) -> Request:
     return Request("/v1/contacts/reports", {"contacts": rows})
 
 
+TALK = {"topic": "offers", "subject": "A gift", "channels": ["email"], "until": SOON, "contacts": 3}
+
+
+def _dialogue(api: Api) -> tuple[str, str]:
+    """(a dialogue of somebody new, their credential)."""
+    one = _somebody(api)
+    token = good(api.post(f"/v1/customers/{one}/tokens", role="desk"), 201)["token"]
+    made = good(api.post(f"/v1/customers/{one}/dialogues", TALK, key=token), 201)
+    return str(made["id"]), str(token)
+
+
+def _in_dialogue(path: str, body: Any = None) -> Callable[[Api], Request]:
+    """A call of the desk about a new dialogue."""
+    return lambda api: Request(f"/v1/dialogues/{_dialogue(api)[0]}{path}", body, "desk")
+
+
+def _answered(api: Api) -> Request:
+    made, token = _dialogue(api)
+    lines = [
+        {"dial": {"channel": "sms", "topic": "offers", "level": "weekly"}},
+        {"terms": {"contacts": 5}},
+        {"specification": {"size": "42"}},
+    ]
+    proposal = {"proposal": {"text": "Like this?", "lines": lines}}
+    number = good(api.post(f"/v1/dialogues/{made}/entries", proposal, role="desk"), 201)["number"]
+    said = [{"line": line, "answer": "accept"} for line in (1, 2, 3)]
+    return Request(f"/v1/dialogues/{made}/entries/{number}/answer", {"lines": said, "notice": NOTICE}, key=token)
+
+
 def _some(make: Callable[[Api], Any], path: str, name: str) -> Callable[[Api], Request]:
     """A batch of two, and the first once more: a second round for one customer."""
 
@@ -169,6 +201,13 @@ ROUTES: dict[str, Route] = {
     "POST /v1/contacts": Route(lambda api: Request("/v1/contacts", _asked(api))),
     "POST /v1/contacts/batch": Route(_some(_asked, "/v1/contacts/batch", "contacts")),
     "POST /v1/contacts/reports": Route(_reports),
+    "POST /v1/customers/<customer_id>/dialogues": Route(
+        _of("/v1/customers/{id}/dialogues", {**TALK, "source": "phone", "evidence": EVIDENCE})
+    ),
+    "PATCH /v1/dialogues/<dialogue_id>": Route(_in_dialogue("", {"contacts": 2, "evidence": EVIDENCE})),
+    "POST /v1/dialogues/<dialogue_id>/entries": Route(_in_dialogue("/entries", {"message": "Which colour?"})),
+    "POST /v1/dialogues/<dialogue_id>/entries/<number>/answer": Route(_answered),
+    "POST /v1/dialogues/<dialogue_id>/close": Route(_in_dialogue("/close", {})),
     "POST /v1/keys": Route(lambda _: Request("/v1/keys", {"role": "auditor", "name": _name()}, "admin")),
     "DELETE /v1/keys/<key_id>": Route(_key),
 }

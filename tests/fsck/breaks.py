@@ -85,6 +85,56 @@ BREAKS: list[tuple[str, str]] = [
         ),
     ),
     (
+        "dialogue_differs_from_events",
+        "UPDATE dialogue SET contacts = contacts + 1 WHERE customer_id = %(ada)s AND closed_at IS NULL",
+    ),
+    (
+        "dialogue_differs_from_events",
+        "UPDATE dialogue SET waiting_since = NULL WHERE customer_id = %(ada)s AND closed_at IS NULL",
+    ),
+    (
+        "dialogue_differs_from_events",
+        "UPDATE dialogue_entry SET answers = 1 WHERE customer_id = %(ada)s AND kind = 'message'",
+    ),
+    (
+        "dialogue_without_its_event entries_out_of_order dialogue_differs_from_events",
+        "UPDATE dialogue SET event_id = gen_random_uuid() WHERE customer_id = %(ada)s",
+    ),
+    (
+        "entry_without_its_event event_without_its_entry dialogue_differs_from_events",
+        "UPDATE dialogue_entry SET event_id = gen_random_uuid() WHERE customer_id = %(ada)s AND kind = 'message'",
+    ),
+    (
+        "entry_without_its_event dialogue_differs_from_events",
+        "UPDATE dialogue_entry SET kind = 'proposal' WHERE customer_id = %(ada)s AND kind = 'message'",
+    ),
+    (
+        "event_without_its_entry entries_out_of_order dialogue_differs_from_events",
+        "DELETE FROM dialogue_entry WHERE customer_id = %(ada)s AND kind = 'message'",
+    ),
+    (
+        "entries_out_of_order dialogue_differs_from_events",
+        "UPDATE dialogue SET closed_at = NULL, closed_by = NULL WHERE customer_id = %(ada)s AND closed_at IS NOT NULL",
+    ),
+    (
+        "mail_does_not_open",
+        "UPDATE dialogue SET ciphertext = 'nothing that was sealed' WHERE customer_id = %(ada)s",
+    ),
+    (
+        "merged_customer_keeps_something dialogue_without_its_event entries_out_of_order",
+        (
+            "INSERT INTO dialogue SELECT %(bea)s, gen_random_uuid(), topic, channels, until, contacts, any_time,"
+            " opened_at, role, source, NULL, NULL, NULL, gen_random_uuid(), ciphertext FROM dialogue LIMIT 1"
+        ),
+    ),
+    (
+        "erased_customer_keeps_something entry_without_its_event",
+        (
+            "INSERT INTO dialogue_entry SELECT %(cy)s, gen_random_uuid(), 1, 'opening', 'customer', NULL, now(),"
+            " gen_random_uuid()"
+        ),
+    ),
+    (
         "customer_differs_from_events",
         "UPDATE identifier SET confirmed_at = now() WHERE customer_id = %(dan)s AND kind = 'email'",
     ),

@@ -41,6 +41,7 @@ def make(api: Api) -> World:
     good(api.turn(world.ada, ("*", "offers/garden", None)), 200)
     for one in (world.ada, world.bea, world.cy):
         _live(api, one)
+        _talk(api, one)
     good(api.call("PATCH", f"/v1/customers/{world.ada}", {"locale": "it"}, role="desk"), 200)
     stop = {"contact_point": "email:ill@example.com", "kind": "marketing", "reason": "complaint"}
     good(api.post("/v1/suppressions", stop, role="desk"), 201)
@@ -68,6 +69,24 @@ def _live(api: Api, one: UUID) -> None:
     good(api.post("/v1/suppressions", stop, role="desk"), 201)
     lifted = good(api.post("/v1/suppressions", {**stop, "channel": "phone"}, role="desk"), 201)["id"]
     good(api.call("DELETE", f"/v1/suppressions/{lifted}", role="desk"), 204)
+
+
+def _talk(api: Api, one: UUID) -> None:
+    """Two dialogues: one in which something of everything is said, and one that is closed."""
+    token = good(api.post(f"/v1/customers/{one}/tokens", role="desk"), 201)["token"]
+    until = (datetime.now(UTC) + timedelta(days=50)).isoformat()
+    opening = {"topic": "offers", "subject": "A gift", "channels": ["email"], "until": until, "contacts": 3}
+    path = f"/v1/customers/{one}/dialogues"
+    made = f"/v1/dialogues/{good(api.post(path, opening, key=token), 201)['id']}"
+    closed = good(api.post(path, {**opening, "message": "Blue?"}, key=token), 201)["id"]
+    good(api.post(f"/v1/dialogues/{closed}/close", key=token), 200)
+    terms, dial = {"terms": {"contacts": 5}}, {"dial": {"channel": "chat", "topic": "offers", "level": "silent"}}
+    proposal = {"proposal": {"text": "Like this?", "lines": [terms, dial]}}
+    for said in ({"message": "Which colour?"}, proposal, proposal, {"withdrawal": {"proposal": 3}}):
+        good(api.post(f"{made}/entries", said), 201)
+    lines = [{"line": line, "answer": "accept"} for line in (1, 2)]
+    good(api.post(f"{made}/entries/4/answer", {"lines": lines}, key=token), 201)
+    good(api.call("PATCH", made, {"contacts": 2}, key=token), 200)
 
 
 def good(answer: TestResponse, status: int) -> Any:

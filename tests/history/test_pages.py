@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -22,6 +22,7 @@ from consent_service.history.telling import TYPES
 from consent_service.history.texts import MAILS
 from consent_service.history.texts import REASONS as REASONS_TOLD
 from consent_service.permissions.model import REASONS
+from tests.customers.people import token
 from tests.support.api import Api
 from tests.support.pages import browser, link_to
 from tests.web.asking import footprint, somebody
@@ -96,7 +97,26 @@ def eventful(api: Api) -> UUID:
     point = {"contact_point": "email:ann.wood@example.com", "kind": "all", "reason": "bounced"}
     api.call("DELETE", f"/v1/suppressions/{api.post('/v1/suppressions', point, role='desk').json['id']}", role="desk")
     api.post(f"{path}/merge", {"other": str(api.customer(somebody()))}, role="desk")
+    talked(api, one)
     return one
+
+
+def talked(api: Api, one: UUID) -> None:
+    """Somebody of whom every kind of event of a dialogue is told."""
+    until = (datetime.now(UTC) + timedelta(days=50)).isoformat()
+    opening = {"topic": "offers", "subject": "<b>Wine</b>", "channels": ["email", "sms"], "until": until, "contacts": 3}
+    own = token(api, one)
+    made = api.post(f"/v1/customers/{one}/dialogues", {**opening, "message": "Red?"}, key=own).json["id"]
+    line = {"terms": {"contacts": 4}}
+    for number in range(4):
+        api.post(f"/v1/dialogues/{made}/entries", {"proposal": {"text": f"So? {number}", "lines": [line]}}, role="desk")
+    api.post(f"/v1/dialogues/{made}/entries", {"withdrawal": {"proposal": 2}}, role="desk")
+    api.post(f"/v1/dialogues/{made}/entries", {"message": "Well?"}, role="desk")
+    for proposal, said in ((3, {"answer": "refuse"}), (4, {"answer": "change", **line}), (5, {"answer": "accept"})):
+        answer = api.post(f"/v1/dialogues/{made}/entries/{proposal}/answer", {"lines": [{"line": 1, **said}]}, key=own)
+        assert answer.status_code == 201, answer.get_data(as_text=True)
+    api.call("PATCH", f"/v1/dialogues/{made}", {"contacts": 1}, key=own)
+    api.post(f"/v1/dialogues/{made}/close", key=own)
 
 
 def test_every_type_of_event_has_its_sentence() -> None:

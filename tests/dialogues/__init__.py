@@ -1,0 +1,1 @@
+"""Dialogues: the record and what comes of proposals."""
