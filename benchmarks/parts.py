@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from benchmarks import bare_sql, empty_route, requests
+from benchmarks import bare_sql, empty_route, requests, visits
 from benchmarks.life import HOT_TOPIC
 from benchmarks.rounds import Figure, Run, alternate, http, latencies, pgbench, processor_time, rate
 
 CONTACT_CLIENTS = 16
 OPEN_RATE = 500
 OPEN_CONNECTIONS = 32
+PAGE_RATE = 100
+VISITORS = 300  # people whose desks are looked at in turn
 PREPARED = 20_000  # different requests that are made beforehand
 EMPTY_POST = "empty route, POST"
 TWO_BARE = "bare decide.sql, 1,000 a statement, 2 connections"
@@ -148,6 +150,26 @@ def growth(run: Run) -> list[Figure]:
     ]
 
 
+def pages(run: Run) -> list[Figure]:
+    """The desk's page at a fixed rate: its first byte comes with its last, as it is sent whole."""
+    sent = visits.desks(run.world, run.service[0], VISITORS)
+    same = [one.replace(visits.DESK.encode(), empty_route.PATH.encode(), 1) for one in sent]
+    found = alternate(
+        run.rounds,
+        {
+            "empty": http(run, "empty page", same, to=run.empty, **_open(run, PAGE_RATE)),
+            "desk": http(run, "desk page", sent, to=run.service, world=run.world, **_open(run, PAGE_RATE)),
+        },
+    )
+    floor, name = f"empty route at {PAGE_RATE}/s", f"desk page at {PAGE_RATE}/s"
+    return [
+        *latencies(floor, found["empty"]),
+        *latencies(name, found["desk"], floor=floor),
+        processor_time(f"{floor}, processor time", found["empty"]),
+        processor_time(f"{name}, processor time", found["desk"], floor=f"{floor}, processor time"),
+    ]
+
+
 PARTS: Mapping[str, Callable[[Run], list[Figure]]] = {
     "sql": sql,
     "check": check,
@@ -156,8 +178,9 @@ PARTS: Mapping[str, Callable[[Run], list[Figure]]] = {
     "contact": contact,
     "hot": hot,
     "growth": growth,
+    "pages": pages,
 }
 
 
-def _open(run: Run) -> dict[str, Any]:
-    return {"connections": OPEN_CONNECTIONS, "per_second": float(OPEN_RATE), "seconds": 2 * run.seconds}
+def _open(run: Run, per_second: int = OPEN_RATE) -> dict[str, Any]:
+    return {"connections": OPEN_CONNECTIONS, "per_second": float(per_second), "seconds": 2 * run.seconds}

@@ -178,7 +178,8 @@ class Rows:
                  "expires_at": format_time(expires) if expires else None}
             )  # fmt: skip
             rows.append((one.customer_id, channel, topic, level, at, at, at, expires, "web", "customer"))
-        details = {"occurred_at": format_time(at), "source": "web", "before": [], "after": after, "louder": True}
+        before = [one | {"level": None, "expires_at": None} for one in after]
+        details = {"occurred_at": format_time(at), "source": "web", "before": before, "after": after, "louder": True}
         event_id = self._event(key, one.customer_id, "dials.changed", at, details)
         self._tables["dial"].extend((*row, event_id) for row in rows)
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from benchmarks.parts import OPEN_RATE
+from benchmarks.parts import OPEN_RATE, PAGE_RATE
 from benchmarks.rounds import Figure
 
 
@@ -46,6 +46,7 @@ BARS = (
     Bar("500 checks/s, p99 in ms", f"check at {OPEN_RATE}/s, p99", most=30),
     Bar("decisions/s in batches of 1,000", "decisions in batches of 1,000", least=20_000, aim=40_000),
     Bar("ask and record /s, durable", "ask and record", least=800, aim=1500),
+    Bar("100 desk pages/s, p95 in ms", f"desk page at {PAGE_RATE}/s, p95", most=50),
     Bar("one hot customer /s", "ask and record, one hot customer, granted", least=300),
 )
 

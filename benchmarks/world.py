@@ -31,7 +31,7 @@ from consent_service.keys import service as keys
 from consent_service.settings import Settings
 from tests.support.cluster import SECRET, TestDatabase, clean_environment, free_port, wait_until_live, web_service
 
-FORMAT = 1  # of the seeds; another number means that a kept folder is no longer what this version would make
+FORMAT = 2  # of the seeds; another number means that a kept folder is no longer what this version would make
 ACTOR = Actor("system", "benchmark")
 
 

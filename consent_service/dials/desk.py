@@ -229,6 +229,7 @@ class _Maker:
         self.topics = facts.catalogue.live_topics
         self.reaches = {place: reach_of(facts.catalogue, one, place) for place, one in facts.decisions.items()}
         self.count = 0
+        self.stops: dict[int, list[Stop]] = {}  # by the position at which a place stands
 
     def desk(self) -> Desk:
         master = self._dial(ALL)
@@ -275,8 +276,7 @@ class _Maker:
 
     def _dial(self, place: Place, *, follows: bool = False) -> Dial:
         name, self.count = f"d{self.count}", self.count + 1
-        stands, position = self.facts.dials.get(place), self.facts.standing(place).position
-        levels = [Stop(one.name, one, one.position > position) for one in self.facts.catalogue.levels.values()]
+        stands, levels = self.facts.dials.get(place), self._levels(self.facts.standing(place).position)
         stops = [Stop(FOLLOWS, None, is_louder(self.facts, self.reaches, place, None)), *levels] if follows else levels
         saved = stands.level if stands else FOLLOWS if follows else self.facts.standing(place).name
         expires_at = stands.expires_at if stands else None
@@ -284,6 +284,12 @@ class _Maker:
         return Dial(
             name, place, tuple(stops), saved, self.chosen.get(place, saved), expires_at, expires_at if ended else None
         )
+
+    def _levels(self, position: int) -> list[Stop]:
+        if position not in self.stops:
+            levels = self.facts.catalogue.levels.values()
+            self.stops[position] = [Stop(one.name, one, one.position > position) for one in levels]
+        return self.stops[position]
 
 
 def _stands_alone(topic: Topic) -> bool:

@@ -28,6 +28,7 @@ class Sentences:
         self.words, self.catalogue, self.at = words, catalogue, at
         # A page says the same of many places.
         self._kept: dict[object, Markup] = {}
+        self._levels: dict[tuple[str, bool], tuple[str, ...]] = {}
 
     def gettext(self, text: str, **values: object) -> Markup:
         """A text of the catalogs; values are escaped unless they are HTML already."""
@@ -116,15 +117,19 @@ class Sentences:
             return self.level(shown.facts.rest(place)) if dial is not None else self.gettext("No setting of its own")
         return self.stop(dial, follows, shown.above(place))
 
-    def levels(self, dial: Dial, above: Topic | None = None, *, meanings: bool = True) -> list[tuple[object, ...]]:
+    def levels(self, dial: Dial, above: Topic | None = None, *, meanings: bool = True) -> list[tuple[str, ...]]:
         """The stops as the template's dial wants them: (value, label, meaning, language)."""
         told = [self._level(one.level, meanings) for one in dial.stops if one.level is not None]
         first = dial.stops[0]
         return told if first.level is not None else [(first.value, self.stop(dial, first, above), "", ""), *told]
 
-    def _level(self, level: Level, meanings: bool) -> tuple[object, ...]:
-        language = self.words.language_of(level.label) or ""
-        return level.name, self.words.label(level.label), self.meaning(level) if meanings else "", language
+    def _level(self, level: Level, meanings: bool) -> tuple[str, ...]:
+        key = (level.name, meanings)
+        if key not in self._levels:
+            language = self.words.language_of(level.label) or ""
+            meaning = self.meaning(level) if meanings else ""
+            self._levels[key] = (level.name, self.words.label(level.label), meaning, language)
+        return self._levels[key]
 
     def ends(self, dial: Dial) -> Markup | None:
         """Until when a consent holds, or that it ended; None without end."""

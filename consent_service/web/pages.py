@@ -24,6 +24,7 @@ from consent_service.web.apologies import apology
 from consent_service.web.auth import access
 from consent_service.web.frame import POLICY, REFERRER
 from consent_service.web.json import body_bytes
+from consent_service.web.stops import stops
 
 blueprint = Blueprint("pages", __name__, template_folder="templates")
 
@@ -48,6 +49,7 @@ def install(app: Flask) -> None:
         asset=assets.url,
         csrf_token=generate_csrf,
         csrf_field=CSRF_FIELD,
+        stops=stops,
         locales=LOCALES,
     )
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
