@@ -30,12 +30,17 @@ run: $(VENV)/.installed
 	$(BIN)/consent-service serve --demo
 
 # Three at a time also on two cores, since servers, browsers and clocks are waited for; a file together, the longest files
-# first (tests/conftest.py). Then those who want the machine for themselves.
+# first (tests/conftest.py). Meanwhile the generated requests, whose tests have one name between them: workers would run one
+# of them, and each would generate all. Then those who want the machine for themselves.
 ALONE := tests/concurrency tests/linearizability tests/faults/test_kills.py
+GENERATED := tests/contract/test_schemathesis.py
 AT_ONCE := -n 3 --dist loadfile --no-loadscope-reorder
 
 test: $(VENV)/.installed-test debian
-	$(BIN)/python -m pytest -q $(AT_ONCE) --durations=15 tests $(addprefix --ignore ,$(ALONE))
+	@$(BIN)/python -m pytest -q $(GENERATED) >$(VENV)/generated.log 2>&1 & generated=$$!; \
+	trap 'kill $$generated' INT TERM; \
+	$(BIN)/python -m pytest -q $(AT_ONCE) --durations=15 tests $(addprefix --ignore ,$(ALONE) $(GENERATED)); failed=$$?; \
+	wait $$generated || failed=1; cat $(VENV)/generated.log; exit $$failed
 	$(BIN)/python -m pytest -q --durations=10 $(ALONE)
 
 # Only where that is ours to do, and never where it would start services: root, apt and no systemd, as in a container.

@@ -24,7 +24,6 @@ LONGEST = (
     "tests/test_serve.py",
     "tests/faults/test_fault_points.py",
     "tests/outages/test_outages.py",
-    "tests/contract/test_schemathesis.py",
     "tests/browser/test_me.py",
     "tests/commands/test_replay.py",
     "tests/backups/test_commands.py",
