@@ -34,7 +34,6 @@ _MOVES = (
     "move_owners",
     "move_shared_owners",
     "move_entries",
-    "delete_dialogues",
     "move_confirmations",
     "delete_identifiers",
     "point_to_survivor",
@@ -68,6 +67,7 @@ def merge(conn: Connection, keyring: Keyring, actor: Actor, customer_id: UUID, o
     for move in _MOVES:
         conn.run(SQL[move], {**places, "nobody": NOBODY})
     _move_pending(conn, survivor, other)
+    conn.run(SQL["delete_dialogues"], places)  # whatever stands in one has moved
     hand_to_survivor(conn, (survivor.customer_id, survivor.key), (other.customer_id, other.key))
     row = store.one(conn, SQL["change_survivor"], {**places, **fields})
     after = _snapshots(conn, [survivor])[survivor.customer_id] | fields

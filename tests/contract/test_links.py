@@ -65,7 +65,9 @@ def test_a_link_to_nothing_would_be_seen(api: Api) -> None:
 
 def call(api: Api, operation: Operation, sent: dict[str, str]) -> TestResponse:
     """Makes the call with these parameters and the first example of its body, as a role that may."""
-    role = next(role for role in ROLES if role in operation.roles)
+    # A campaign key may ask to open a dialogue, and is told that only customers do.
+    refused = {"campaign"} if operation.content["operationId"] == "openDialogue" else set()
+    role = next(role for role in ROLES if role in operation.roles - refused)
     places: dict[str, dict[str, str]] = {"path": {}, "query": {}, "header": {}}
     for name, value in sent.items():
         places[operation.parameters[name]["in"]][name] = value

@@ -53,6 +53,16 @@ def new_suppression(api: Api) -> str:
     return _id(api.post("/v1/suppressions", body, role="desk").json)
 
 
+def new_dialogue(api: Api) -> str:
+    """The id of an open dialogue, with a proposal in it."""
+    terms = {"channels": ["email"], "until": in_days(30), "contacts": 3}
+    body = {"topic": "events", "subject": "A ball", **terms, "source": "phone", "evidence": EVIDENCE}
+    made = _id(api.post(f"/v1/customers/{new_customer(api)}/dialogues", body, role="desk").json)
+    proposal = {"text": "A waltz?", "lines": [{"specification": {"tempo": 180}}]}
+    assert api.post(f"/v1/dialogues/{made}/entries", {"proposal": proposal}, role="desk").status_code == 201
+    return made
+
+
 def new_key(api: Api) -> str:
     """The id of a key that nobody uses."""
     return _id(api.post("/v1/keys", {"name": f"spare {next(_numbers)}", "role": "desk"}, role="admin").json)
@@ -82,6 +92,7 @@ REAL_IDS: dict[str, Callable[[Api], str]] = {
     "permit_id": new_permit,
     "suppression_id": new_suppression,
     "key_id": new_key,
+    "dialogue_id": new_dialogue,
 }
 
 REAL: dict[str, Callable[[Api], Any]] = {
@@ -91,6 +102,7 @@ REAL: dict[str, Callable[[Api], Any]] = {
     "identifier": lambda _: f"loyalty:{next(_numbers)}",
     "identifiers": lambda _: [f"loyalty:{next(_numbers)}", f"email:new-{next(_numbers)}@example.com"],
     "channel": lambda _: "email",
+    "channels": lambda _: ["email"],
     "topic": lambda _: "events",
     "level": lambda _: "silent",
     "notice": lambda _: NOTICE,
