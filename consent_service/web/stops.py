@@ -17,7 +17,7 @@ def stops(name: str, levels: Iterable[tuple[str, ...]], chosen: str, saved: str 
     """A radio button for each level.
 
     Args:
-        levels: (value, label, meaning, language) in the order of the dial; meaning and language may be empty or left out.
+        levels: (value, label, meaning, language), quietest first; meaning and language may be empty or left out.
     """
     field, drawn = escape(name), []
     for level in levels:

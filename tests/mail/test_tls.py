@@ -1,4 +1,4 @@
-"""Mail by STARTTLS and by smtps://, to servers with all kinds of certificates: only the right one hears the password."""
+"""Mail by STARTTLS and by smtps://, to servers with all kinds of certificates: only the right one hears a password."""
 
 from __future__ import annotations
 
