@@ -15,6 +15,7 @@ from consent_service.customers.pages import blueprint as me
 from consent_service.customers.suppressions_api import blueprint as suppressions
 from consent_service.database import Database
 from consent_service.dialogues.api import blueprint as dialogues
+from consent_service.dialogues.pages import blueprint as conversations
 from consent_service.dials.api import blueprint as dials
 from consent_service.dials.message_pages import blueprint as messages
 from consent_service.dials.pages import blueprint as desk
@@ -73,6 +74,7 @@ def create_app(settings: Settings, database_url: str) -> Flask:
         looked_after,
         cases,
         dialogues,
+        conversations,
     ):
         app.register_blueprint(part)
     return app

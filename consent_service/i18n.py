@@ -27,7 +27,7 @@ USUAL = "en"
 _CLDR = {"en": "en_001"}
 LOCALES = (USUAL, "de", "fr", "ar")
 # The packages that have texts for people, each with a folder `translations`.
-PACKAGES = ("web", "links", "mail", "confirmations", "dials", "customers", "history", "service_desk")
+PACKAGES = ("web", "links", "mail", "confirmations", "dials", "dialogues", "customers", "history", "service_desk")
 MOST_LANGUAGES = 20  # that are read of an Accept-Language header
 _RANGE = re.compile(r"\s*([A-Za-z]{1,8})(?:-[A-Za-z0-9-]{1,30})?\s*(?:;\s*q=([01](?:\.\d{0,3})?)\s*)?")
 

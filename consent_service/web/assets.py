@@ -16,6 +16,7 @@ from consent_service.errors import ConsentError
 _TYPES = {
     "pages.css": "text/css; charset=utf-8",
     "desk.css": "text/css; charset=utf-8",
+    "dialogues.css": "text/css; charset=utf-8",
     "desk.js": "text/javascript; charset=utf-8",
     "pages.js": "text/javascript; charset=utf-8",
     "icon.svg": "image/svg+xml",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 import pytest
@@ -17,6 +17,7 @@ from consent_service.history.model import Actor
 from consent_service.links.model import Link, Purpose
 from consent_service.links.service import box
 from tests.faults.test_fault_points import Stand, eventually, points
+from tests.faults.use_cases import TALK
 from tests.faults.wire import Cut
 from tests.support.api import Api
 from tests.support.pages import browser, hidden, link_to
@@ -107,6 +108,38 @@ def _withdrawn(api: Api) -> Send:
     return lambda: client.post("/confirm/withdraw", data=fields)
 
 
+def _in_talk(step: str, *hidden_ones: str, **fields: str) -> Callable[[Api], Send]:
+    """A form of a conversation in which something is proposed."""
+
+    def prepare(api: Api) -> Send:
+        ben = api.customer(somebody())
+        token = api.post(f"/v1/customers/{ben}/tokens", role="desk").json["token"]
+        made = api.post(f"/v1/customers/{ben}/dialogues", TALK, key=token).json["id"]
+        lines = [{"dial": {"channel": "sms", "topic": "offers", "level": "weekly"}}, {"terms": {"contacts": 5}}]
+        proposal = {"proposal": {"text": "Like this?", "lines": lines}}
+        assert api.post(f"/v1/dialogues/{made}/entries", proposal, role="desk").status_code == 201
+        client = browser(api)
+        client.get(link_to(api, ben))
+        page = client.get(f"/dialogues/{made}")
+        sent = fields | {name: hidden(page, name) for name in ("csrf_token", *hidden_ones)}
+        until = sent.get("seen-until")
+        sent |= {"until": until} if until else {}
+        return lambda: client.post(f"/dialogues/{made}{step}", data=sent)
+
+    return prepare
+
+
+def _talk_begun(api: Api) -> Send:
+    ben = api.customer(somebody())
+    client = browser(api)
+    client.get(link_to(api, ben))
+    page = client.get("/dialogues/new")
+    sent = {name: hidden(page, name) for name in ("csrf_token", "shown_at")}
+    day = (datetime.now(UTC) + timedelta(days=9)).date().isoformat()
+    sent |= {"topic": "offers", "subject": "A gift", "channels": "email", "contacts": "3", "until": day}
+    return lambda: client.post("/dialogues/new", data=sent)
+
+
 _NOTICE = ("dials", "notice_id", "notice_version", "notice_locale")
 FORMS: dict[str, Form] = {
     "POST /unsubscribe": Form(_sent("unsubscribe", "/unsubscribe", "/unsubscribe", to="channel")),
@@ -118,6 +151,15 @@ FORMS: dict[str, Form] = {
     "POST /confirm": Form(_confirmed("/confirm")),
     "POST /confirm/drop": Form(_confirmed("/confirm/drop")),
     "POST /confirm/withdraw": Form(_withdrawn),
+    "POST /dialogues/new": Form(_talk_begun),
+    "POST /dialogues/<dialogue_id>/message": Form(_in_talk("/message", "seen", message="Which colour?")),
+    "POST /dialogues/<dialogue_id>/terms": Form(
+        _in_talk("/terms", "seen-channels", "seen-until", "seen-contacts", channels="email", contacts="2")
+    ),
+    "POST /dialogues/<dialogue_id>/close": Form(_in_talk("/close")),
+    "POST /dialogues/<dialogue_id>/proposals/<int(max=99999):number>": Form(
+        _in_talk("/proposals/2", *_NOTICE[1:], all="accept")
+    ),
     "POST /u/<token>": Form(_one_click),
     # The worker sends one mail for what came twice.
     "POST /link": Form(_asked, repeats=True),
@@ -126,7 +168,7 @@ FORMS: dict[str, Form] = {
 # They change the visitor's own cookie only.
 OF_THE_COOKIE = {"POST /language", "POST /sign-out"}
 # Blueprints whose forms all have rows here.
-COMPLETE = {"links", "pages", "message", "me", "happened", "confirmations"}
+COMPLETE = {"links", "pages", "message", "me", "happened", "confirmations", "conversations"}
 
 
 @pytest.fixture
