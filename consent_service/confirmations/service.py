@@ -128,11 +128,12 @@ def ask_if_possible(
     locale: str,
     pauses: Mapping[str, datetime | None] | None = None,
     source: str = "web",
-) -> Literal["asked", "impossible", "often"]:
+) -> Literal["asked", "impossible", "desk", "often"]:
     """The same for pages, which have done the quieter part: what cannot be asked does not take that back.
 
     Returns:
-        impossible: there is no e-mail address from which it could be confirmed. often: too many mails were sent lately.
+        impossible: there is no e-mail address from which it could be confirmed. desk: a channel asks for a number or
+            address that no mail goes to, which the service desk confirms. often: too many mails were sent lately.
     """
     try:
         with conn.transaction():
@@ -141,7 +142,7 @@ def ask_if_possible(
             )
     except ConsentError as error:
         if error.code == "confirmation_required":
-            return "impossible"
+            return "desk" if error.errors else "impossible"  # a place is named where mail cannot confirm it
         if error.code == "rate_limited":
             return "often"
         raise

@@ -6,8 +6,17 @@ from uuid import UUID
 
 from flask import Blueprint, Response, g, request
 
-from consent_service.customers import creation, erasure, merge, profile
-from consent_service.customers.schemas import Changes, Merge, NewCustomer, NewIdentifier, Nothing, Question
+from consent_service.clock import format_time
+from consent_service.customers import confirming, creation, erasure, merge, profile
+from consent_service.customers.schemas import (
+    Changes,
+    Confirmation,
+    Merge,
+    NewCustomer,
+    NewIdentifier,
+    Nothing,
+    Question,
+)
 from consent_service.customers.service import require
 from consent_service.database import Connection
 from consent_service.web.auth import access
@@ -68,6 +77,18 @@ def add_identifier(conn: Connection, customer_id: str) -> Response:
     customer, is_new = profile.add_identifier(conn, parts().keyring, g.actor, owner, reference)
     concerns(UUID(customer["id"]))
     return answer(customer, 201 if is_new else 200)
+
+
+@blueprint.post("/v1/customers/<customer_id>/identifiers/confirm")
+@access("desk")
+@write
+def confirm_identifier(conn: Connection, customer_id: str) -> Response:
+    """Keeps that a name is the customer's, on evidence."""
+    body = read(Confirmation())
+    asked = (conn, parts().keyring, g.actor, path_id(customer_id), body["identifier"])
+    owner, confirmed_at = confirming.confirm_on_evidence(*asked, body["evidence"])
+    concerns(owner)
+    return answer({"identifier": body["identifier"].text, "confirmed_at": format_time(confirmed_at)})
 
 
 @blueprint.post("/v1/customers/<customer_id>/merge")

@@ -8,17 +8,19 @@ from __future__ import annotations
 
 import functools
 import zoneinfo
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 from uuid import UUID
 
 import orjson
 from flask import Blueprint, Response, g, redirect, request
 
+from consent_service.catalogue.model import Catalogue, Channel
 from consent_service.catalogue.service import load_catalogue
 from consent_service.clock import parse_time
 from consent_service.confirmations import service as confirmations
-from consent_service.customers import erasure, profile
+from consent_service.customers import confirming, erasure, profile
+from consent_service.customers.confirming import Name
 from consent_service.customers.model import EMAIL, LONGEST_REFERENCE, parse_reference
 from consent_service.customers.service import lineage, require
 from consent_service.customers.words import kind_in_words, value_in_words
@@ -164,6 +166,7 @@ def _shown(*, error: ConsentError | None = None, kind: str = "", value: str = ""
         kinds = _kinds(conn)
         catalogue = load_catalogue(conn)
         waiting = confirmations.open_changes(conn, parts().keyring, UUID(customer["id"]))
+        names = confirming.names_of(conn, parts().keyring, UUID(customer["id"]))
     words, mask = speaking(), g.visit.link is not None
     details: dict[str, list[Any]] = {}
     for reference in customer["identifiers"]:
@@ -188,8 +191,18 @@ def _shown(*, error: ConsentError | None = None, kind: str = "", value: str = ""
             for one in waiting
             if one.kind == "address"
         ],
+        unconfirmed=words.listed([words.label(one.label) for one in _unconfirmed(catalogue, names)]),
         own=not mask,
     )
+
+
+def _unconfirmed(catalogue: Catalogue | None, names: Sequence[Name]) -> list[Channel]:
+    """Channels that the customer turns up only once the service desk has confirmed a number or address of theirs."""
+    held = {one.reference.kind for one in names}
+    confirmed = {one.reference.kind for one in names if one.confirmed_at is not None}
+    channels = catalogue.live_channels.values() if catalogue is not None else ()
+    waiting = held - confirmed - {EMAIL}
+    return [one for one in channels if one.confirm and one.identifier_kind in waiting]
 
 
 def _kinds(conn: Connection) -> list[str]:

@@ -15,7 +15,7 @@ from consent_service.customers.model import (
     parse_reference,
 )
 from consent_service.errors import ConsentError
-from consent_service.web.fields import Body, Choice, Coded, Id, Text, items
+from consent_service.web.fields import Body, Choice, Coded, Free, Id, Text, items
 
 
 class CustomerReference(fields.Field[Reference]):
@@ -52,6 +52,13 @@ class NewIdentifier(Body):
     """POST /v1/customers/{id}/identifiers."""
 
     identifier = CustomerReference(required=True)
+
+
+class Confirmation(Body):
+    """POST /v1/customers/{id}/identifiers/confirm."""
+
+    identifier = CustomerReference(required=True)
+    evidence = Free(load_default=None, allow_none=True)
 
 
 class Merge(Body):

@@ -11,7 +11,7 @@ from uuid import UUID
 from flask import Blueprint, Response, g, request
 
 from consent_service.confirmations import service as confirmations
-from consent_service.customers import merge, profile, suppressions
+from consent_service.customers import confirming, merge, profile, suppressions
 from consent_service.customers.model import (
     ID,
     LONGEST_REASON,
@@ -88,6 +88,19 @@ def lift(customer_id: UUID) -> Any:
     return on_behalf(customer_id, work)
 
 
+@blueprint.post("/confirm")
+@agent_page
+def confirm(customer_id: UUID) -> Any:
+    """Keeps that a number or address is the customer's, as the call or letter shows."""
+
+    def work(conn: Connection, owner: UUID) -> None:
+        point = _point(conn, owner)
+        if point is not None:
+            confirming.confirm_on_evidence(conn, parts().keyring, g.actor, owner, point, g.actor.evidence)
+
+    return on_behalf(customer_id, work)
+
+
 @blueprint.post("/drop")
 @agent_page
 def drop(customer_id: UUID) -> Any:
@@ -131,6 +144,13 @@ def _both(customer_id: UUID) -> Response:
         return page_of(customer_id, status=error.status, problem=PROBLEMS[error.code])
     both = [[detail_in_words(speaking(), one) for one in names] for names in people]
     return show("service_desk/merge.html", forms=customer_path(owner), both=both, other=other)
+
+
+def _point(conn: Connection, owner: UUID) -> Reference | None:
+    """The customer's name that the form is about; None: they have it no longer."""
+    asked = request.form.get("point", "")
+    names = profile.show(conn, parts().keyring, g.actor, owner)["identifiers"]
+    return parse_reference(asked) if asked in names else None
 
 
 def _id(name: str) -> UUID:

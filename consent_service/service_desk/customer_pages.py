@@ -18,7 +18,7 @@ from consent_service.catalogue.service import load_catalogue
 from consent_service.confirmations import service as confirmations
 from consent_service.confirmations.model import PendingChange
 from consent_service.confirmations.words import told
-from consent_service.customers import profile, suppressions
+from consent_service.customers import confirming, profile, suppressions
 from consent_service.customers.model import parse_reference
 from consent_service.customers.service import require
 from consent_service.customers.words import detail_in_words
@@ -42,7 +42,8 @@ blueprint = Blueprint("looked_after", __name__, template_folder="templates", url
 Done = TypeVar("Done")
 
 _UNCONFIRMED = N_(
-    "What is louder has to be confirmed from the customer's own address, and there is none that a mail could go to."
+    "What is louder has to be confirmed first: by a mail to the customer, and there is no address for it, or by you,"
+    " under “Numbers and addresses”."
 )
 # What was not done, and what it takes. Other errors are pages of their own.
 PROBLEMS: Mapping[str, str] = {
@@ -230,6 +231,7 @@ def page_of(
         points = [parse_reference(one) for one in person["identifiers"]]
         stops = suppressions.of_customer(conn, parts().keyring, owner, points)
         pending = confirmations.open_changes(conn, parts().keyring, owner)
+        names = confirming.names_of(conn, parts().keyring, owner)
     if not problem and "withheld" in request.args:
         problem = _UNCONFIRMED
     facts = drawing.desk.facts
@@ -245,6 +247,7 @@ def page_of(
         acting_for={"read_out": g.words.gettext("I have read this out to the customer.")},
         person=person,
         details=[(one, detail_in_words(g.words, one)) for one in person["identifiers"]],
+        names=[(one, detail_in_words(g.words, one.reference.text)) for one in names],
         stops=[(one, detail_in_words(g.words, one.point.text) if one.point else "") for one in stops],
         matters=[(one, _waiting(one, facts)) for one in pending],
         kinds=kinds_in_words(facts.catalogue),

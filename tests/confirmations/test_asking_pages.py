@@ -76,9 +76,10 @@ def hidden_button(html: str) -> str:
 def test_a_channel_that_no_mail_confirms_is_told_and_the_quieter_part_is_saved(api: Api, ben: UUID) -> None:
     api.apply(WITH_CONFIRMATION)
     client = desk(api, ben, by_campaign=False)
-    assert "unasked=impossible" in save(client, ("sms:offers", "weekly"), ("email:*", "silent"))
+    assert "unasked=desk" in save(client, ("sms:offers", "weekly"), ("email:*", "silent"))
     assert dials_of(api, ben) == {("email", "*"): "silent"}
-    assert "could not be turned up here" in client.get("/preferences?unasked=impossible").get_data(as_text=True)
+    told = client.get("/preferences?unasked=desk").get_data(as_text=True)
+    assert "Please call or write to our service desk: they confirm it with you" in told
 
 
 def test_a_pause_that_a_campaigns_link_ends_waits(api: Api, ben: UUID) -> None:

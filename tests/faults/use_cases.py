@@ -117,6 +117,12 @@ def _merge(api: Api) -> Request:
     return Request(f"/v1/customers/{survivor}/merge", {"other": other}, "desk")
 
 
+def _confirmed(api: Api) -> Request:
+    name = _name()
+    body = {"identifier": name, "evidence": EVIDENCE}
+    return Request(f"/v1/customers/{api.customer(name)}/identifiers/confirm", body, "desk")
+
+
 def _turn(api: Api) -> Request:
     places = [("email", "offers", "silent"), ("*", "offers/garden", "weekly"), ("sms", "*", "daily")]
     changes = [{"channel": channel, "topic": topic, "level": level} for channel, topic, level in places]
@@ -178,6 +184,7 @@ ROUTES: dict[str, Route] = {
     "POST /v1/customers/<customer_id>/identifiers": Route(
         _of("/v1/customers/{id}/identifiers", lambda: {"identifier": _name()})
     ),
+    "POST /v1/customers/<customer_id>/identifiers/confirm": Route(_confirmed),
     "POST /v1/customers/<customer_id>/merge": Route(_merge),
     "POST /v1/customers/<customer_id>/tokens": Route(_of("/v1/customers/{id}/tokens")),
     "POST /v1/customers/<customer_id>/erase": Route(_of("/v1/customers/{id}/erase")),

@@ -152,9 +152,32 @@ def test_what_nobody_can_confirm_is_told_and_the_rest_holds(api: Api, agent: Fla
     page = looking_after(agent, ada, "C-3")
     wanted = {("sms", "*"): "weekly", ("post", "*"): "silent"}
     told = followed(agent, save(agent, page, wanted, path(ada), **READ_OUT))
-    assert "there is none that a mail could go to" in text(told)
+    assert "or by you, under “Numbers and addresses”" in text(told)
     assert reason(api, ada, "sms", "events") == "silent"
     assert reason(api, ada, "post", "events") == "silent"
+
+
+def test_a_number_is_confirmed_on_evidence_and_its_channel_turned_up_then(api: Api, agent: FlaskClient) -> None:
+    ada = api.customer("phone:+447700900456")
+    catalogue = deepcopy(CATALOGUE)
+    catalogue["channels"]["sms"]["confirm"] = True
+    api.apply(catalogue)
+    api.turn(ada, ("sms", "*", "silent"))
+    page = looking_after(agent, ada)
+    point = {"point": "phone:+447700900456"}
+    assert post(agent, page, f"{path(ada)}/confirm", point).status_code == 422
+    page = looking_after(agent, ada, "C-3")
+    post(agent, page, f"{path(ada)}/confirm", {"point": "phone:+447700900457"})
+    assert "identifier.confirmed" not in {one["type"] for one in api.events(ada)}
+    assert "not confirmed" in text(agent.get(path(ada)))
+    told = followed(agent, post(agent, page, f"{path(ada)}/confirm", point))
+    assert "not confirmed" not in text(told)
+    event = api.events(ada)[-1]
+    assert (event["type"], event["source"]) == ("identifier.confirmed", "phone")
+    assert event["evidence"] == {"reference": "C-3"}
+    followed(agent, save(agent, told, {("sms", "*"): "weekly"}, path(ada), **READ_OUT))
+    assert reason(api, ada, "sms", "events") == "allowed"
+    expect_sound(api.made)
 
 
 def test_nothing_of_a_person_stands_in_an_address(api: Api, ben: UUID, agent: FlaskClient) -> None:
