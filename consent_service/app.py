@@ -9,6 +9,7 @@ from typing import Any
 from flask import Flask
 
 from consent_service.catalogue.api import blueprint as catalogue
+from consent_service.confirmations.api import blueprint as removing
 from consent_service.confirmations.pages import blueprint as confirmations
 from consent_service.customers.api import blueprint as customers
 from consent_service.customers.pages import blueprint as me
@@ -60,7 +61,19 @@ def create_app(settings: Settings, database_url: str) -> Flask:
     problems.install(app)
     session.install(app, settings)
     pages.install(app)
-    for part in (health, docs, catalogue, keys, customers, suppressions, dials, permissions, history, minting):
+    for part in (
+        health,
+        docs,
+        catalogue,
+        keys,
+        customers,
+        suppressions,
+        dials,
+        permissions,
+        history,
+        minting,
+        removing,
+    ):
         app.register_blueprint(part)
     for part in (
         pages.blueprint,

@@ -69,6 +69,8 @@ CODES: Mapping[str, tuple[int, str]] = {
     "method_not_allowed": (405, "This method is not allowed here"),
     "identifiers_conflict": (409, "The identifiers are not one customer's"),
     "customer_erased": (409, "The customer was erased"),
+    "last_identifier": (409, "It is the customer's last identifier"),
+    "identifier_suppressed": (409, "A stop stands on the identifier"),
     "superseded": (409, "A later act stands at this place"),
     "not_permitted": (409, "The contact is not permitted"),
     "permit_expired": (409, "The permit has expired"),

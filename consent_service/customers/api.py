@@ -12,8 +12,8 @@ from consent_service.customers.schemas import (
     Changes,
     Confirmation,
     Merge,
+    NamedIdentifier,
     NewCustomer,
-    NewIdentifier,
     Nothing,
     Question,
 )
@@ -72,7 +72,7 @@ def change_customer(conn: Connection, customer_id: str) -> Response:
 @write
 def add_identifier(conn: Connection, customer_id: str) -> Response:
     """Gives the customer another name."""
-    reference = read(NewIdentifier())["identifier"]
+    reference = read(NamedIdentifier())["identifier"]
     owner = path_id(customer_id)
     customer, is_new = profile.add_identifier(conn, parts().keyring, g.actor, owner, reference)
     concerns(UUID(customer["id"]))

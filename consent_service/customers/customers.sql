@@ -66,7 +66,7 @@ ON CONFLICT ON CONSTRAINT an_identifier_names_one_customer DO NOTHING
 RETURNING kind, value_hash, customer_id;
 
 -- name: give_back
--- Undoes claims of this transaction. By an_identifier_names_one_customer.
+-- Takes names from their owners: claims of this transaction, or what its owner gives up. By an_identifier_names_one_customer.
 DELETE FROM identifier_owner o
 USING unnest(%(kinds)s::text[], %(hashes)s::bytea[], %(customer_ids)s::uuid[]) AS q (kind, value_hash, customer_id)
 WHERE o.kind = q.kind AND o.value_hash = q.value_hash AND o.customer_id = q.customer_id;
@@ -105,6 +105,12 @@ SET confirmed_at = clock_timestamp()
 WHERE customer_id = %(customer_id)s::uuid AND kind = %(kind)s::text AND value_hash = %(value_hash)s::bytea
   AND confirmed_at IS NULL
 RETURNING confirmed_at;
+
+-- name: remove
+-- A name that is no longer the customer's; with when it was confirmed. By primary key.
+DELETE FROM identifier
+WHERE customer_id = %(customer_id)s::uuid AND kind = %(kind)s::text AND value_hash = %(value_hash)s::bytea
+RETURNING confirmed_at, clock_timestamp() AS removed_at;
 
 -- name: show
 -- One active customer's fields. By primary key.

@@ -14,10 +14,12 @@ from uuid import UUID
 
 import orjson
 from flask import Blueprint, Response, g, redirect, request
+from markupsafe import Markup
 
 from consent_service.catalogue.model import Catalogue, Channel
 from consent_service.catalogue.service import load_catalogue
 from consent_service.clock import parse_time
+from consent_service.confirmations import removing
 from consent_service.confirmations import service as confirmations
 from consent_service.customers import confirming, erasure, profile
 from consent_service.customers.confirming import Name
@@ -39,6 +41,7 @@ blueprint = Blueprint("me", __name__, template_folder="templates")
 EVENTS_AT_A_TIME, MOST_EVENTS = 500, 200_000
 FILE = "my-preferences.json"
 # What a detail can be wrong for that the person can mend or take elsewhere; anything else is an error page.
+_KEPT = {"identifier_suppressed", "last_identifier"}
 _REFUSED = {"invalid_customer_reference", "identifiers_conflict", "customer_erased", "invalid_value"}
 
 
@@ -85,6 +88,26 @@ def add_detail() -> Any:
             raise
         return _shown(error=error, kind=kind, value=value)
     return redirect(f"/me?{done}=1", 303)
+
+
+@blueprint.post("/me/details/remove")
+@customer_page
+@desk_visit
+@own_visit
+def remove_detail() -> Any:
+    """Takes a contact detail away; one that is gone already stays so."""
+    asked = request.form.get("detail", "")[:LONGEST_REFERENCE]
+
+    def work(conn: Connection) -> None:
+        removing.remove(conn, parts().keyring, g.actor, g.visit.customer_id, parse_reference(asked))
+
+    try:
+        parts().database.repeatedly(work)
+    except ConsentError as error:
+        if error.code not in _KEPT:
+            raise
+        return redirect(f"/me?kept={error.code}", 303)
+    return redirect("/me?removed=1", 303)
 
 
 @blueprint.post("/me/settings")
@@ -168,10 +191,10 @@ def _shown(*, error: ConsentError | None = None, kind: str = "", value: str = ""
         waiting = confirmations.open_changes(conn, parts().keyring, UUID(customer["id"]))
         names = confirming.names_of(conn, parts().keyring, UUID(customer["id"]))
     words, mask = speaking(), g.visit.link is not None
-    details: dict[str, list[Any]] = {}
+    details: dict[str, list[tuple[str, Markup]]] = {}
     for reference in customer["identifiers"]:
         label = kind_in_words(words, reference.partition(":")[0])
-        details.setdefault(label, []).append(value_in_words(reference, mask=mask))
+        details.setdefault(label, []).append((reference, value_in_words(reference, mask=mask)))
     usual = catalogue.time_zone if catalogue is not None else "UTC"
     return render(
         "customers/me.html",
@@ -186,6 +209,9 @@ def _shown(*, error: ConsentError | None = None, kind: str = "", value: str = ""
         zones=_zones(),
         saved="saved" in request.args and not error,
         sent="sent" in request.args and not error,
+        removed="removed" in request.args and not error,
+        kept=request.args.get("kept", "") if not error else "",
+        may_remove=not mask and len(customer["identifiers"]) > 1,
         waiting=[
             (value_in_words(one.asked.to.text, mask=mask), words.date(one.expires_at))
             for one in waiting

@@ -10,7 +10,7 @@ from typing import Any
 from uuid import UUID
 
 from consent_service.clock import format_time
-from consent_service.customers import store
+from consent_service.customers import store, suppressions
 from consent_service.customers.fields import check_fields
 from consent_service.customers.model import FIELDS, MOST_IDENTIFIERS_OF_ONE, Reference
 from consent_service.customers.service import (
@@ -141,6 +141,44 @@ def _add(conn: Connection, keyring: Keyring, actor: Actor, locked: Locked, refer
     details = {"before": None, "after": {"identifier": reference.text}, "source": _source(actor)}
     event = Event(locked.customer_id, "identifier.added", actor, added_at, details)
     history.record(conn, keyring, [event], keys=own_key)
+
+
+def remove_identifier(
+    conn: Connection, keyring: Keyring, actor: Actor, customer_id: UUID, reference: Reference
+) -> tuple[dict[str, Any], bool]:
+    """(the customer, whether the name was theirs until now); one that is not theirs changes nothing.
+
+    Whoever asks about the name then asks about somebody unknown, so that nothing is allowed which was not. It must
+    not loosen a stop: one that stands on the name reaches the customer only through it, so the name stays until the
+    desk has lifted the stop. The last name stays: nobody, the customer neither, could find them again.
+
+    Raises:
+        ConsentError: identifier_suppressed, last_identifier; role_not_allowed by a campaign's link; unknown_customer.
+    """
+    if actor.link is not None:
+        raise ConsentError("role_not_allowed", "Contact details are only removed from your own link.")
+    locked = require_locked(conn, keyring, customer_id, actor)
+    names = store.identifiers(conn, {locked.customer_id: locked.key})[locked.customer_id]
+    if reference not in names:
+        return shown(locked.customer_id, names, locked), False
+    if len(names) == 1:
+        raise ConsentError("last_identifier", "It is the only one. Whoever wants to be gone is erased.")
+    if suppressions.of_points(conn, keyring, [reference]):
+        raise ConsentError("identifier_suppressed", "A stop stands on it, and reaches the customer through it.")
+    _remove(conn, keyring, actor, locked, reference)
+    return shown(locked.customer_id, [one for one in names if one != reference], locked), True
+
+
+def _remove(conn: Connection, keyring: Keyring, actor: Actor, locked: Locked, reference: Reference) -> None:
+    asked = {"customer_id": locked.customer_id, "kind": reference.kind}
+    asked["value_hash"] = store.hash_of(conn, keyring, reference)
+    row = store.one(conn, SQL["remove"], asked)
+    store.give_back(conn, keyring, {reference: locked.customer_id})
+    confirmed_at = format_time(row["confirmed_at"]) if row["confirmed_at"] else None
+    before = {"identifier": reference.text, "confirmed_at": confirmed_at}
+    details = {"before": before, "after": None, "source": _source(actor)}
+    event = Event(locked.customer_id, "identifier.removed", actor, row["removed_at"], details)
+    history.record(conn, keyring, [event], keys={locked.customer_id: locked.key})
 
 
 def issue_token(conn: Connection, keyring: Keyring, actor: Actor, customer_id: UUID) -> dict[str, str]:

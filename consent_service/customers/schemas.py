@@ -48,8 +48,8 @@ class Question(Body):
     customer = CustomerReference(required=True)
 
 
-class NewIdentifier(Body):
-    """POST /v1/customers/{id}/identifiers."""
+class NamedIdentifier(Body):
+    """POST /v1/customers/{id}/identifiers, and …/remove."""
 
     identifier = CustomerReference(required=True)
 

@@ -134,7 +134,7 @@ def claim(
 
 
 def give_back(conn: Connection, keyring: Keyring, owners: Mapping[Reference, UUID]) -> None:
-    """Undoes claims of this transaction."""
+    """Takes names from their owners: claims of this transaction, or what its owner gives up."""
     if owners:
         conn.run(SQL["give_back"], {**_names(conn, keyring, owners), "customer_ids": list(owners.values())})
 

@@ -59,13 +59,23 @@ def of_customer(
     """
     own = conn.run(SQL["of_customer"], {"customer_id": customer_id})
     found = [Standing(encode_id(customer_id, row.pop("suppression_id")), None, **row) for row in own]
+    return sorted([*found, *of_points(conn, keyring, references)], key=lambda one: one.set_at)
+
+
+def of_points(conn: Connection, keyring: Keyring, references: Sequence[Reference]) -> list[Standing]:
+    """The stops on contact points, whoever has them, oldest first."""
     hashes = [store.hash_of(conn, keyring, one) for one in references]
     asked = {"kinds": [one.kind for one in references], "value_hashes": hashes}
-    for row in conn.run(SQL["of_points"], asked):
-        point = references[row["position"] - 1]
-        own_id = encode_id(NOBODY, row["suppression_id"])
-        found.append(Standing(own_id, point, row["channel"], row["kind"], row["set_at"]))
-    return sorted(found, key=lambda one: one.set_at)
+    return [
+        Standing(
+            encode_id(NOBODY, row["suppression_id"]),
+            references[row["position"] - 1],
+            row["channel"],
+            row["kind"],
+            row["set_at"],
+        )
+        for row in conn.run(SQL["of_points"], asked)
+    ]
 
 
 def suppress_customer(

@@ -71,6 +71,9 @@ class Retelling:
         after = told.content["after"]
         standing.names[after["identifier"]] = _time(after["confirmed_at"])
 
+    def _unnamed(self, standing: Standing, told: Told) -> None:
+        standing.names.pop(told.content["before"]["identifier"], None)
+
     def _turned(self, standing: Standing, told: Told) -> None:
         set_at = _time(told.content["occurred_at"])
         for one in told.content["after"]:
@@ -214,6 +217,7 @@ _TELLERS = {
     "customer.changed": Retelling._changed,
     "identifier.added": Retelling._named,
     "identifier.confirmed": Retelling._confirmed,
+    "identifier.removed": Retelling._unnamed,
     "dials.changed": Retelling._turned,
     "pause.set": Retelling._paused,
     "pause.ended": Retelling._resumed,

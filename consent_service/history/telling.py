@@ -212,6 +212,9 @@ class Teller:
     def _added(self, event: Event) -> Markup:
         return self.gettext("Added: %(detail)s.", detail=self._named(event))
 
+    def _removed(self, event: Event) -> Markup:
+        return self.gettext("Removed: %(detail)s.", detail=self._detail(event["before"]["identifier"]))
+
     def _token(self, event: Event) -> Markup:
         until = self._words.time(parse_time(event["after"]["expires_at"]))
         return self.gettext("The service desk may act in your name until %(until)s.", until=until)
@@ -354,6 +357,7 @@ _SENTENCES: Mapping[str, Callable[[Teller, Event], Markup]] = {
     "dials.requested": Teller._asked_for_more,
     "identifier.added": Teller._added,
     "identifier.confirmed": Teller._confirmed,
+    "identifier.removed": Teller._removed,
     "identifier.requested": Teller._address_asked_for,
     "mail.failed": Teller._mail,
     "mail.sent": Teller._mail,

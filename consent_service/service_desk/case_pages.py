@@ -10,6 +10,7 @@ from uuid import UUID
 
 from flask import Blueprint, Response, g, request
 
+from consent_service.confirmations import removing
 from consent_service.confirmations import service as confirmations
 from consent_service.customers import confirming, merge, profile, suppressions
 from consent_service.customers.model import (
@@ -94,9 +95,20 @@ def confirm(customer_id: UUID) -> Any:
     """Keeps that a number or address is the customer's, as the call or letter shows."""
 
     def work(conn: Connection, owner: UUID) -> None:
-        point = _point(conn, owner)
-        if point is not None:
+        if (point := _point(conn, owner)) is not None:
             confirming.confirm_on_evidence(conn, parts().keyring, g.actor, owner, point, g.actor.evidence)
+
+    return on_behalf(customer_id, work)
+
+
+@blueprint.post("/remove")
+@agent_page
+def remove(customer_id: UUID) -> Any:
+    """Takes a number or address away from the customer."""
+
+    def work(conn: Connection, owner: UUID) -> None:
+        if (point := _point(conn, owner)) is not None:
+            removing.remove(conn, parts().keyring, g.actor, owner, point)
 
     return on_behalf(customer_id, work)
 

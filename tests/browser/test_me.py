@@ -56,6 +56,21 @@ def test_pages_about_oneself_are_sound(site: Site, ben: UUID, look: Look, by_cam
     assert site.complaints == []
 
 
+@pytest.mark.parametrize("look", TRIED, ids=lambda look: look.name)
+def test_a_contact_detail_is_removed_in_one_click(site: Site, look: Look) -> None:
+    old = somebody()
+    page = come(site, site.api.customer(somebody(), old), "preferences", look)
+    page.goto("/me")
+    assert faults(page) == []
+    page.locator(f'button[value="{old}"]').click()
+    expect(page.locator("#done")).to_be_visible()
+    assert faults(page) == [], "removed"
+    page.goto("/me?kept=identifier_suppressed")
+    expect(page.locator("#kept")).to_be_visible()
+    assert faults(page) == [], "kept"
+    assert site.complaints == []
+
+
 @pytest.mark.parametrize("look", [LOOKS[0], NO_SCRIPTS], ids=lambda look: look.name)
 def test_less_takes_one_click_after_the_link_and_more_no_fewer(site: Site, ben: UUID, look: Look) -> None:
     for purpose in ("quieter", "louder"):

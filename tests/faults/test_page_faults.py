@@ -77,6 +77,14 @@ def _sent(purpose: Purpose, path: str, shown: str, *hidden_ones: str, **fields: 
     return prepare
 
 
+def _detail_removed(api: Api) -> Send:
+    name = somebody()
+    client = browser(api)
+    client.get(link_to(api, api.customer(somebody(), name)))
+    fields = {"csrf_token": hidden(client.get("/me"), "csrf_token"), "detail": name}
+    return lambda: client.post("/me/details/remove", data=fields)
+
+
 def _asking(api: Api) -> tuple[UUID, UUID]:
     """Somebody who has asked for more through a campaign's link: (customer, what waits)."""
     ben = api.customer(somebody())
@@ -146,6 +154,7 @@ FORMS: dict[str, Form] = {
     "POST /quieter": Form(_sent("quieter", "/quieter", "/quieter", to="monthly")),
     "POST /louder": Form(_sent("louder", "/louder", "/louder", *_NOTICE, to="busy")),
     "POST /me/details": Form(_sent("preferences", "/me/details", "/me", kind="phone", value="+447700900{number:03}")),
+    "POST /me/details/remove": Form(_detail_removed),
     "POST /me/settings": Form(_sent("preferences", "/me/settings", "/me", locale="fr", time_zone="Asia/Tokyo")),
     "POST /me/forget": Form(_sent("preferences", "/me/forget", "/me/forget")),
     "POST /confirm": Form(_confirmed("/confirm")),

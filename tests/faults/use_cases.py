@@ -123,6 +123,11 @@ def _confirmed(api: Api) -> Request:
     return Request(f"/v1/customers/{api.customer(name)}/identifiers/confirm", body, "desk")
 
 
+def _removed(api: Api) -> Request:
+    names = [_name(), _name()]
+    return Request(f"/v1/customers/{api.customer(*names)}/identifiers/remove", {"identifier": names[0]}, "desk")
+
+
 def _turn(api: Api) -> Request:
     places = [("email", "offers", "silent"), ("*", "offers/garden", "weekly"), ("sms", "*", "daily")]
     changes = [{"channel": channel, "topic": topic, "level": level} for channel, topic, level in places]
@@ -185,6 +190,7 @@ ROUTES: dict[str, Route] = {
         _of("/v1/customers/{id}/identifiers", lambda: {"identifier": _name()})
     ),
     "POST /v1/customers/<customer_id>/identifiers/confirm": Route(_confirmed),
+    "POST /v1/customers/<customer_id>/identifiers/remove": Route(_removed),
     "POST /v1/customers/<customer_id>/merge": Route(_merge),
     "POST /v1/customers/<customer_id>/tokens": Route(_of("/v1/customers/{id}/tokens")),
     "POST /v1/customers/<customer_id>/erase": Route(_of("/v1/customers/{id}/erase")),

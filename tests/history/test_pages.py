@@ -90,6 +90,7 @@ def eventful(api: Api) -> UUID:
     api.call("DELETE", f"{path}/pause?channel=sms", role="desk")
     api.call("PATCH", path, {"time_zone": "Europe/Berlin"}, role="desk")
     api.post(f"{path}/identifiers", {"identifier": "email:ann.second@example.com"}, role="desk")
+    api.post(f"{path}/identifiers/remove", {"identifier": "email:ann.second@example.com"}, role="desk")
     api.post(f"{path}/tokens", role="desk")
     stop = {"customer": f"id:{one}", "kind": "marketing", "reason": "wrote a letter", "channel": "email"}
     made = api.post("/v1/suppressions", stop, role="desk").json["id"]

@@ -95,6 +95,10 @@ def live_through(caller: Caller, marks: Marks) -> str:
     path = f"/v1/customers/{owner}"
     caller.send("desk", "POST", f"{path}/identifiers", {"identifier": f"loyalty:2{marks.word}"})
     token = caller.send("desk", "POST", f"{path}/tokens")["token"]
+    for reference in (f"loyalty:2{marks.word}", f"email:nobody.{marks.email}", marks.word):
+        shown = {"identifier": reference, "evidence": {"call": marks.word}}
+        caller.send("desk", "POST", f"{path}/identifiers/confirm", shown)
+        caller.send(token, "POST", f"{path}/identifiers/remove", {"identifier": reference})
     notes = {"evidence": {marks.word: marks.email, "call": marks.word}, "notice": NOTICE}
     change = {"changes": [{"channel": "*", "topic": "events", "level": "everything"}], "source": "phone"}
     caller.send("desk", "PATCH", f"{path}/dials", {**change, **notes})

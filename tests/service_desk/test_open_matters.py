@@ -180,6 +180,27 @@ def test_a_number_is_confirmed_on_evidence_and_its_channel_turned_up_then(api: A
     expect_sound(api.made)
 
 
+def test_a_number_is_removed_and_what_holds_by_it_stays(api: Api, ben: UUID, agent: FlaskClient) -> None:
+    page = looking_after(agent, ben, "C-9")
+    point = {"point": "phone:+447700900123"}
+    post(agent, page, f"{path(ben)}/suppress", {**point, "channel": "sms", "kind": "all", "reason": ""})
+    refused = post(agent, page, f"{path(ben)}/remove", point)
+    assert refused.status_code == 409
+    assert "Lift the stop first" in text(refused)
+    post(agent, page, f"{path(ben)}/lift", {"suppression": hidden(agent.get(path(ben)), "suppression")})
+    told = followed(agent, post(agent, page, f"{path(ben)}/remove", point))
+    assert "+447700900123" not in text(told)
+    event = api.events(ben)[-1]
+    assert (event["type"], event["source"]) == ("identifier.removed", "phone")
+    assert event["evidence"] == {"reference": "C-9"}
+    assert post(agent, page, f"{path(ben)}/remove", point).status_code == 303  # again: nothing more
+    assert api.events(ben)[-1] == event
+    last = post(agent, page, f"{path(ben)}/remove", {"point": "email:ben@example.com"})
+    assert last.status_code == 409
+    assert "It is the only one" in text(last)
+    expect_sound(api.made)
+
+
 def test_nothing_of_a_person_stands_in_an_address(api: Api, ben: UUID, agent: FlaskClient) -> None:
     page = looking_after(agent, ben, "C-9")
     for shown in (page, agent.get(f"{path(ben)}/happened"), agent.get("/desk")):
