@@ -11,7 +11,7 @@ from uuid import UUID
 import orjson
 
 from consent_service.clock import format_time
-from consent_service.customers.model import Reference, parse_reference
+from consent_service.customers.model import EMAIL, Reference, parse_reference
 from consent_service.dials.model import Change, Notice
 
 Kind = Literal["louder", "address"]
@@ -91,6 +91,11 @@ class PendingChange:
     expires_at: datetime
     event_id: UUID
     asked: Asked
+
+    @property
+    def waits_for_desk(self) -> bool:
+        """True for a contact detail that no mail can confirm."""
+        return self.kind == "address" and self.asked.to.kind != EMAIL
 
 
 def shown_pauses(pauses: Mapping[str, datetime | None]) -> dict[str, str | None]:

@@ -28,7 +28,7 @@ from consent_service.confirmations.model import (
 )
 from consent_service.confirmations.words import told
 from consent_service.customers import confirming, profile
-from consent_service.customers.model import EMAIL, Reference, masked
+from consent_service.customers.model import EMAIL, ID, Reference, masked
 from consent_service.customers.service import Locked, require_locked
 from consent_service.database import Connection, Database, load
 from consent_service.dials import service as dials
@@ -168,21 +168,23 @@ def waiting(conn: Connection, keyring: Keyring, customer_id: UUID, spoken: Words
 def ask_address(
     conn: Connection, keyring: Keyring, actor: Actor, customer_id: UUID, reference: Reference, *, locale: str
 ) -> UUID | None:
-    """Sends a mail to an address that somebody says is theirs, new or not confirmed yet; the id of what waits.
+    """Keeps what somebody says is theirs, new or not confirmed yet, until it is shown to be; the id of what waits.
 
-    It says nothing of whether somebody else has it: who confirms it is told.
+    A mail goes to an e-mail address; anything else waits for the service desk (`accept`). It is not looked up whether
+    somebody else has it, so that nothing here can tell: only who confirms or accepts it learns that.
 
     Returns:
-        None: it is theirs and confirmed already.
+        None: it is theirs already, and confirmed where a mail could confirm it.
 
     Raises:
-        ConsentError: invalid_value, for anything but an e-mail address; rate_limited, unknown_customer.
+        ConsentError: invalid_value, for an id; rate_limited, unknown_customer.
     """
-    if reference.kind != EMAIL:
-        raise ConsentError("invalid_value", "Only an e-mail address can be confirmed here.")
+    if reference.kind == ID:
+        raise ConsentError("invalid_value", "An id is no contact detail.")
     hold_catalogue(conn)
     held = require_locked(conn, keyring, customer_id, actor)
-    if any(one.reference == reference and one.confirmed_at for one in confirming.names(conn, held)):
+    standing = [one for one in confirming.names(conn, held) if one.reference == reference]
+    if any(one.confirmed_at or reference.kind != EMAIL for one in standing):
         return None
     asked = Asked(reference, locale, "web")
     return _ask(conn, keyring, actor, held, "address", asked, {"after": {"identifier": reference.text}})
@@ -219,6 +221,22 @@ def confirm(conn: Connection, keyring: Keyring, actor: Actor, customer_id: UUID,
         return _confirm_address(conn, keyring, actor, held, change)
     confirming.confirm(conn, keyring, actor, held, change.asked.to)
     return _confirm_louder(conn, keyring, actor, held, change)
+
+
+def accept(conn: Connection, keyring: Keyring, actor: Actor, customer_id: UUID, change_id: UUID) -> None:
+    """Adds a detail that no mail could confirm, as the service desk; nothing when it waits no longer.
+
+    Raises:
+        ConsentError: identifiers_conflict, when somebody else has it; what profile.add_identifier refuses otherwise;
+            not_found, also for what a mail confirms; unknown_customer.
+    """
+    held = require_locked(conn, keyring, customer_id, actor)
+    change = find(conn, keyring, held.customer_id, change_id)
+    if change is None or not change.waits_for_desk:
+        raise ConsentError("not_found")
+    if change.state == "open":
+        profile.add_identifier(conn, keyring, actor, held.customer_id, change.asked.to)
+        _end(conn, keyring, actor, held, change, "confirmed")
 
 
 def drop(conn: Connection, keyring: Keyring, actor: Actor, customer_id: UUID, change_id: UUID) -> Kind:
@@ -281,8 +299,9 @@ def _ask(
     values = {"kind": kind, "asked_at": now, "expires_at": expires_at, "event_id": event.event_id}
     conn.run(SQL["insert"], {**own, **values, "ciphertext": _sealed(held.key, change_id, asked)})
     history.record(conn, keyring, [event], keys={held.customer_id: held.key})
-    letter = _letter(conn, keyring, held, kind, asked, change_id, now)
-    mail.queue(conn, keyring, held.customer_id, letter, key=held.key)
+    if asked.to.kind == EMAIL:
+        letter = _letter(conn, keyring, held, kind, asked, change_id, now)
+        mail.queue(conn, keyring, held.customer_id, letter, key=held.key)
     return change_id
 
 

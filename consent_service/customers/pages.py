@@ -42,7 +42,7 @@ EVENTS_AT_A_TIME, MOST_EVENTS = 500, 200_000
 FILE = "my-preferences.json"
 # What a detail can be wrong for that the person can mend or take elsewhere; anything else is an error page.
 _KEPT = {"identifier_suppressed", "last_identifier"}
-_REFUSED = {"invalid_customer_reference", "identifiers_conflict", "customer_erased", "invalid_value"}
+_REFUSED = {"invalid_customer_reference", "invalid_value"}
 
 
 def own_visit(view: View) -> View:
@@ -68,18 +68,19 @@ def me() -> Any:
 @desk_visit
 @own_visit
 def add_detail() -> Any:
-    """Adds a contact detail; a wrong one is said beside the field that it was written in."""
+    """Notes a contact detail, to be confirmed by a mail or looked at by the service desk; a wrong one is said beside
+    the field that it was written in. Whether somebody else has it, nothing here knows.
+    """
     kind, value = request.form.get("kind", ""), request.form.get("value", "")[:LONGEST_REFERENCE]
 
     def work(conn: Connection) -> str:
         if kind not in _kinds(conn):
             raise ConsentError("invalid_value", "There is no such choice on the page.")
         reference = parse_reference(f"{kind}:{value}")
-        if kind != EMAIL:
-            profile.add_identifier(conn, parts().keyring, g.actor, g.visit.customer_id, reference)
-            return "saved"
         asked = (conn, parts().keyring, g.actor, g.visit.customer_id, reference)
-        return "sent" if confirmations.ask_address(*asked, locale=speaking().locale) else "saved"
+        if confirmations.ask_address(*asked, locale=speaking().locale) is None:
+            return "saved"
+        return "sent" if kind == EMAIL else "noted"
 
     try:
         done = parts().database.repeatedly(work)
@@ -209,11 +210,12 @@ def _shown(*, error: ConsentError | None = None, kind: str = "", value: str = ""
         zones=_zones(),
         saved="saved" in request.args and not error,
         sent="sent" in request.args and not error,
+        noted="noted" in request.args and not error,
         removed="removed" in request.args and not error,
         kept=request.args.get("kept", "") if not error else "",
         may_remove=not mask and len(customer["identifiers"]) > 1,
         waiting=[
-            (value_in_words(one.asked.to.text, mask=mask), words.date(one.expires_at))
+            (value_in_words(one.asked.to.text, mask=mask), words.date(one.expires_at), one)
             for one in waiting
             if one.kind == "address"
         ],
@@ -234,7 +236,7 @@ def _unconfirmed(catalogue: Catalogue | None, names: Sequence[Name]) -> list[Cha
 def _kinds(conn: Connection) -> list[str]:
     """Kinds by which channels reach people, in the order of the catalogue.
 
-    An e-mail address is confirmed at the address itself; the others are taken on the person's word.
+    An e-mail address is confirmed at the address itself; the others by the service desk.
     """
     catalogue = load_catalogue(conn)
     channels = catalogue.live_channels.values() if catalogue is not None else ()

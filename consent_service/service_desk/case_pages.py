@@ -113,6 +113,17 @@ def remove(customer_id: UUID) -> Any:
     return on_behalf(customer_id, work)
 
 
+@blueprint.post("/accept")
+@agent_page
+def accept(customer_id: UUID) -> Any:
+    """Adds a number or address that the customer asked to add, and that no mail could confirm."""
+
+    def work(conn: Connection, owner: UUID) -> None:
+        confirmations.accept(conn, parts().keyring, g.actor, owner, _id("pending"))
+
+    return on_behalf(customer_id, work)
+
+
 @blueprint.post("/drop")
 @agent_page
 def drop(customer_id: UUID) -> Any:

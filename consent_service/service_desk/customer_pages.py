@@ -60,6 +60,9 @@ PROBLEMS: Mapping[str, str] = {
     "ambiguous_customer": N_("Several customers have this. Use something that only one of them has."),
     "same_customer": N_("These are one customer already."),
     "confirmation_required": _UNCONFIRMED,
+    "identifiers_conflict": N_(
+        "Somebody else here has this. Look at both under “Merge with another customer”; do not tell the customer."
+    ),
     "last_identifier": N_("It is the only one: without it nobody could find this customer again."),
     "identifier_suppressed": N_("A stop stands on it and holds by it. Lift the stop first, under “Open matters”."),
 }

@@ -11,7 +11,7 @@ from flask.testing import FlaskClient
 from tests.dials.test_desk_page import followed, reason, save, text
 from tests.service_desk.desk import looking_after, path, signed_in
 from tests.support.api import CATALOGUE, Api
-from tests.support.pages import hidden, post
+from tests.support.pages import browser, hidden, link_to, post
 from tests.support.soundness import expect_sound
 from tests.web.asking import footprint, rows
 
@@ -198,6 +198,28 @@ def test_a_number_is_removed_and_what_holds_by_it_stays(api: Api, ben: UUID, age
     last = post(agent, page, f"{path(ben)}/remove", {"point": "email:ben@example.com"})
     assert last.status_code == 409
     assert "It is the only one" in text(last)
+    expect_sound(api.made)
+
+
+def test_a_number_that_the_customer_asked_for_is_added_here_or_found_to_be_taken(
+    api: Api, ben: UUID, agent: FlaskClient
+) -> None:
+    ada = api.customer("email:ada@example.com")
+    client = browser(api)
+    client.get(link_to(api, ada))
+    for number in ("+447700900456", "+447700900123"):
+        post(client, client.get("/me"), "/me/details", {"kind": "phone", "value": number})
+    page = looking_after(agent, ada)
+    assert text(page).count("The customer asks to have this added") == 2
+    free = {"pending": hidden(page, "pending")}
+    told = followed(agent, post(agent, page, f"{path(ada)}/accept", free))
+    assert "Phone: +447700900456 · not confirmed" in text(told)
+    assert [one["type"] for one in api.events(ada)[-2:]] == ["identifier.added", "confirmation.given"]
+    assert post(agent, page, f"{path(ada)}/accept", free).status_code == 303  # again: nothing more
+    taken = post(agent, told, f"{path(ada)}/accept", {"pending": hidden(told, "pending")})
+    assert taken.status_code == 409
+    assert "Somebody else here has this" in text(taken)
+    assert api.check("phone:+447700900123", "sms", "events")["customer_id"] == str(ben)
     expect_sound(api.made)
 
 
