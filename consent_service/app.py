@@ -16,7 +16,10 @@ from consent_service.customers.pages import blueprint as me
 from consent_service.customers.suppressions_api import blueprint as suppressions
 from consent_service.database import Database
 from consent_service.dialogues.api import blueprint as dialogues
+from consent_service.dialogues.facts_api import blueprint as facts
+from consent_service.dialogues.invitation_pages import blueprint as invitations
 from consent_service.dialogues.pages import blueprint as conversations
+from consent_service.dialogues.people_api import blueprint as people
 from consent_service.dials.api import blueprint as dials
 from consent_service.dials.message_pages import blueprint as messages
 from consent_service.dials.pages import blueprint as desk
@@ -88,6 +91,9 @@ def create_app(settings: Settings, database_url: str) -> Flask:
         cases,
         dialogues,
         conversations,
+        people,
+        facts,
+        invitations,
     ):
         app.register_blueprint(part)
     return app

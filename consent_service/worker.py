@@ -16,6 +16,7 @@ from functools import partial
 from consent_service import logs
 from consent_service.confirmations import service as confirmations
 from consent_service.database import Database
+from consent_service.dialogues import facts
 from consent_service.errors import ConsentError
 from consent_service.keyring.service import Keyring
 from consent_service.keys.service import forget_old
@@ -51,6 +52,7 @@ def jobs(settings: Settings) -> Sequence[Job]:
         Job("forget old mail", 3600.0, mail.forget_old),
         Job("forget who was sent a link", 3600.0, requests.forget_old),
         Job("forget old confirmations", 3600.0, confirmations.forget_old),
+        Job("forget facts that have ended", 3600.0, facts.forget_old),
     )
 
 

@@ -42,6 +42,10 @@ WITH kept AS (
   DELETE FROM dialogue WHERE customer_id = ANY (%(customer_ids)s::uuid[])
 ), mails AS (
   DELETE FROM mail WHERE customer_id = ANY (%(customer_ids)s::uuid[])
+), people AS (
+  DELETE FROM person WHERE customer_id = ANY (%(customer_ids)s::uuid[])
+), facts AS (
+  DELETE FROM fact WHERE customer_id = ANY (%(customer_ids)s::uuid[])
 ), suppressions AS (
   DELETE FROM suppression WHERE customer_id = ANY (%(customer_ids)s::uuid[])
 )

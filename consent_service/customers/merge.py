@@ -66,7 +66,8 @@ def merge(conn: Connection, keyring: Keyring, actor: Actor, customer_id: UUID, o
     _copy_dialogues(conn, survivor, other)
     for move in _MOVES:
         conn.run(SQL[move], {**places, "nobody": NOBODY})
-    _move_pending(conn, survivor, other)
+    for one in ("pending", "people", "facts"):
+        _move_sealed(conn, one, survivor, other)
     conn.run(SQL["delete_dialogues"], places)  # whatever stands in one has moved
     hand_to_survivor(conn, (survivor.customer_id, survivor.key), (other.customer_id, other.key))
     row = store.one(conn, SQL["change_survivor"], {**places, **fields})
@@ -88,17 +89,15 @@ def merge(conn: Connection, keyring: Keyring, actor: Actor, customer_id: UUID, o
     return shown(survivor.customer_id, refs, survivor) | fields
 
 
-def _move_pending(conn: Connection, survivor: Locked, other: Locked) -> None:
-    """What waits for a confirmation is the survivor's from now on, sealed anew."""
-    rows = conn.run(SQL["pending"], {"other_id": other.customer_id}).fetchall()
+def _move_sealed(conn: Connection, what: str, survivor: Locked, other: Locked) -> None:
+    """What waits for a confirmation, whom they named, what they told: the survivor's from now on, sealed anew."""
+    rows = conn.run(SQL[what], {"other_id": other.customer_id}).fetchall()
     sealed = {
-        row["change_id"]: survivor.key.seal(
-            other.key.open(row["ciphertext"], row["change_id"].bytes), row["change_id"].bytes
-        )
+        row["own_id"]: survivor.key.seal(other.key.open(row["ciphertext"], row["own_id"].bytes), row["own_id"].bytes)
         for row in rows
     }
     ids = {"survivor_id": survivor.customer_id, "other_id": other.customer_id}
-    conn.run(SQL["move_pending"], {**ids, "change_ids": list(sealed), "ciphertexts": list(sealed.values())})
+    conn.run(SQL[f"move_{what}"], {**ids, "own_ids": list(sealed), "ciphertexts": list(sealed.values())})
 
 
 def _copy_dialogues(conn: Connection, survivor: Locked, other: Locked) -> None:

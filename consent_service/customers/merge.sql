@@ -132,7 +132,7 @@ DELETE FROM dialogue WHERE customer_id = %(other_id)s::uuid;
 
 -- name: pending
 -- What waits for a confirmation, or waited. By primary key.
-SELECT change_id, ciphertext FROM pending_change WHERE customer_id = %(other_id)s::uuid;
+SELECT change_id AS own_id, ciphertext FROM pending_change WHERE customer_id = %(other_id)s::uuid;
 
 -- name: move_pending
 -- With what comes sealed anew.
@@ -145,7 +145,37 @@ INSERT INTO pending_change (customer_id, change_id, kind, state, asked_at, expir
 SELECT %(survivor_id)s::uuid, m.change_id, m.kind, m.state, m.asked_at, m.expires_at, m.ended_at, m.event_id,
        m.end_event_id, q.ciphertext
 FROM moved m
-JOIN unnest(%(change_ids)s::uuid[], %(ciphertexts)s::bytea[]) AS q (change_id, ciphertext) ON q.change_id = m.change_id;
+JOIN unnest(%(own_ids)s::uuid[], %(ciphertexts)s::bytea[]) AS q (change_id, ciphertext) ON q.change_id = m.change_id;
+
+-- name: people
+-- Whom they named. By primary key.
+SELECT person_id AS own_id, ciphertext FROM person WHERE customer_id = %(other_id)s::uuid;
+
+-- name: move_people
+-- With what comes sealed anew; their dialogue moves in the same transaction.
+WITH moved AS (
+  DELETE FROM person WHERE customer_id = %(other_id)s::uuid
+  RETURNING person_id, dialogue_id, named_at, event_id
+)
+INSERT INTO person (customer_id, person_id, dialogue_id, named_at, event_id, ciphertext)
+SELECT %(survivor_id)s::uuid, m.person_id, m.dialogue_id, m.named_at, m.event_id, q.ciphertext
+FROM moved m
+JOIN unnest(%(own_ids)s::uuid[], %(ciphertexts)s::bytea[]) AS q (person_id, ciphertext) ON q.person_id = m.person_id;
+
+-- name: facts
+-- What they told. By primary key.
+SELECT fact_id AS own_id, ciphertext FROM fact WHERE customer_id = %(other_id)s::uuid;
+
+-- name: move_facts
+-- With what comes sealed anew; their dialogue moves in the same transaction.
+WITH moved AS (
+  DELETE FROM fact WHERE customer_id = %(other_id)s::uuid
+  RETURNING fact_id, dialogue_id, until, told_at, event_id
+)
+INSERT INTO fact (customer_id, fact_id, dialogue_id, until, told_at, event_id, ciphertext)
+SELECT %(survivor_id)s::uuid, m.fact_id, m.dialogue_id, m.until, m.told_at, m.event_id, q.ciphertext
+FROM moved m
+JOIN unnest(%(own_ids)s::uuid[], %(ciphertexts)s::bytea[]) AS q (fact_id, ciphertext) ON q.fact_id = m.fact_id;
 
 -- name: move_confirmations
 -- A name that both have, or that moved, was confirmed when either was first. By primary key.

@@ -29,6 +29,8 @@ LEFT JOIN (
   UNION ALL SELECT customer_id FROM pending_change
   UNION ALL SELECT customer_id FROM dialogue
   UNION ALL SELECT customer_id FROM dialogue_entry
+  UNION ALL SELECT customer_id FROM person
+  UNION ALL SELECT customer_id FROM fact
 ) kept ON kept.customer_id = c.customer_id
 WHERE c.state = 'merged'
   AND (kept.customer_id IS NOT NULL OR c.time_zone IS NOT NULL OR c.locale IS NOT NULL OR c.segment IS NOT NULL);
@@ -50,6 +52,8 @@ LEFT JOIN (
   UNION ALL SELECT customer_id FROM pending_change
   UNION ALL SELECT customer_id FROM dialogue
   UNION ALL SELECT customer_id FROM dialogue_entry
+  UNION ALL SELECT customer_id FROM person
+  UNION ALL SELECT customer_id FROM fact
   UNION ALL SELECT customer_id FROM idempotency WHERE ciphertext <> ''
 ) kept ON kept.customer_id = c.customer_id
 WHERE c.state = 'erased'
@@ -319,6 +323,24 @@ FROM heard h
 LEFT JOIN dialogue_entry n ON n.customer_id = h.customer_id AND n.event_id = h.event_id
 GROUP BY h.customer_id, h.event_id
 HAVING count(n.number) <> 1;
+
+-- name: person_without_its_event
+-- History says that somebody was named, by whom; whom, it never says.
+SELECT p.person_id::text AS id
+FROM person p
+LEFT JOIN event e ON e.event_id = p.event_id AND e.type = 'person.named' AND e.recorded_at = p.named_at
+  AND e.customer_id IN (
+    SELECT c.customer_id FROM customer c WHERE c.customer_id = p.customer_id OR c.survivor_id = p.customer_id)
+WHERE e.event_id IS NULL;
+
+-- name: fact_without_its_event
+-- The last one about it.
+SELECT f.fact_id::text AS id
+FROM fact f
+LEFT JOIN event e ON e.event_id = f.event_id AND e.type IN ('fact.told', 'fact.changed') AND e.recorded_at = f.told_at
+  AND e.customer_id IN (
+    SELECT c.customer_id FROM customer c WHERE c.customer_id = f.customer_id OR c.survivor_id = f.customer_id)
+WHERE e.event_id IS NULL;
 
 -- name: event_without_its_permit
 -- Permits end and stay: one row for each event.

@@ -73,6 +73,12 @@ SELECT customer_id, change_id, ciphertext FROM pending_change WHERE customer_id 
 UNION ALL
 SELECT customer_id, dialogue_id, ciphertext FROM dialogue WHERE customer_id = ANY (%(owners)s::uuid[]);
 
+-- name: circle
+-- Whom they named and what they told. By primary keys.
+SELECT customer_id, person_id AS id, ciphertext FROM person WHERE customer_id = ANY (%(owners)s::uuid[])
+UNION ALL
+SELECT customer_id, fact_id, ciphertext FROM fact WHERE customer_id = ANY (%(owners)s::uuid[]);
+
 -- name: point_suppressions
 SELECT suppression_id, identifier_kind, channel, kind, set_at FROM point_suppression;
 

@@ -119,7 +119,8 @@ def _tell_page(
     owned = store.lineages(conn, list(owners))
     keys = _keys(conn, keyring, report, owned)
     names = _names(conn, keyring, report, owners, keys)
-    _open_mails(conn, report, owners, keys)
+    for table, check in _SEALED.items():
+        _open_sealed(conn, report, owners, keys, (table, check))
     tables = {name: store.rows(conn, name, list(owners)) for name in _TABLES}
     opened = _opened(report, store.events(conn, owned), keys, progress)
     # Both are in the order of the owners' ids.
@@ -136,6 +137,8 @@ def _tell_page(
             report.add(check, one)
 
 
+# What must open, and the check that says it does not.
+_SEALED = {"mails": "mail_does_not_open", "circle": "circle_does_not_open"}
 _TABLES = ("dials", "pauses", "suppressions", "permits", "contacts", "dialogues", "entries")
 
 
@@ -178,15 +181,20 @@ def _keys(conn: Connection, keyring: Keyring, report: Report, owned: Mapping[UUI
         return found
 
 
-def _open_mails(
-    conn: Connection, report: Report, owners: Mapping[UUID, Mapping[str, Any]], keys: Mapping[UUID, DataKey]
+def _open_sealed(
+    conn: Connection,
+    report: Report,
+    owners: Mapping[UUID, Mapping[str, Any]],
+    keys: Mapping[UUID, DataKey],
+    what: tuple[str, str],
 ) -> None:
-    for owner, rows in store.rows(conn, "mails", list(owners)).items():
+    table, check = what
+    for owner, rows in store.rows(conn, table, list(owners)).items():
         for row in rows if owner in keys else ():
             try:
                 keys[owner].open(row["ciphertext"], row["id"].bytes)
             except InvalidTag:
-                report.add("mail_does_not_open", str(row["id"]))
+                report.add(check, str(row["id"]))
 
 
 def _names(

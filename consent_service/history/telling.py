@@ -14,7 +14,7 @@ from typing import Any, Protocol
 from markupsafe import Markup, escape
 
 from consent_service.clock import parse_time
-from consent_service.history.texts import DIALOGUES, FIELDS, MAILS, OTHER_MAIL, REASONS, SOURCES, STOPS
+from consent_service.history.texts import CIRCLE, DIALOGUES, FIELDS, MAILS, OTHER_MAIL, REASONS, SOURCES, STOPS
 from consent_service.i18n import N_, Words
 
 Event = Mapping[str, Any]
@@ -203,6 +203,14 @@ class Teller:
         text = DIALOGUES[event["type"]]
         return self.gettext(text)
 
+    def _circle(self, event: Event) -> Markup:
+        details = event["details"]
+        told = details.get("facts") or ([details] if "name" in details else [])
+        # Facts are called as the customer called them.
+        names = [Markup("<bdi>{}</bdi>").format("…" if self._masked else one["name"]) for one in told]
+        text = CIRCLE[event["type"]]
+        return self.gettext(text, name=Markup(", ").join(names))
+
     def _created(self, _: Event) -> Markup:
         return self.gettext("From now on we know you.")
 
@@ -370,5 +378,6 @@ _SENTENCES: Mapping[str, Callable[[Teller, Event], Markup]] = {
     "suppression.lifted": Teller._lifted,
     "suppression.set": Teller._suppressed,
     "token.issued": Teller._token,
+    **dict.fromkeys(CIRCLE, Teller._circle),
 }
 TYPES = frozenset(_SENTENCES)

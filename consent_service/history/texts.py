@@ -62,3 +62,16 @@ STOPS = {
     ("lifted", "all", False): N_("Messages are no longer stopped: your dials say what you hear."),
     ("lifted", "all", True): N_("Messages by %(channel)s are no longer stopped: your dials say what you hear."),
 }
+
+# What happens around a conversation. Whom somebody named, and what they told, history does not know.
+CIRCLE = {
+    "person.named": N_("You named somebody in a conversation. Only you and our service desk see whom."),
+    "person.changed": N_("What you said of somebody whom you named was changed."),
+    "person.removed": N_("Somebody whom you had named was forgotten."),
+    "person.invited": N_("You were given an invitation, to pass on to somebody whom you named."),
+    "invitation.accepted": N_("You said yes to an invitation."),
+    "fact.told": N_("You told us something for a purpose: %(name)s."),
+    "fact.changed": N_("Something that you told us was changed: %(name)s."),
+    "fact.withdrawn": N_("Something that you told us was withdrawn: %(name)s."),
+    "fact.read": N_("Something that you told us was read: %(name)s."),
+}

@@ -19,10 +19,24 @@ from cryptography.hazmat.primitives.ciphers.aead import AESSIV
 
 from consent_service.keyring.model import NOBODY
 
-Purpose = Literal["preferences", "unsubscribe", "louder", "quieter", "confirm"]
+Purpose = Literal["preferences", "unsubscribe", "louder", "quieter", "confirm", "invitation"]
 # The first segment of a link's path, and the number that stands in its token.
-PATHS: dict[Purpose, str] = {"preferences": "p", "unsubscribe": "u", "louder": "m", "quieter": "l", "confirm": "c"}
-_NUMBERS: dict[Purpose, int] = {"preferences": 1, "unsubscribe": 2, "louder": 3, "quieter": 4, "confirm": 5}
+PATHS: dict[Purpose, str] = {
+    "preferences": "p",
+    "unsubscribe": "u",
+    "louder": "m",
+    "quieter": "l",
+    "confirm": "c",
+    "invitation": "i",
+}
+_NUMBERS: dict[Purpose, int] = {
+    "preferences": 1,
+    "unsubscribe": 2,
+    "louder": 3,
+    "quieter": 4,
+    "confirm": 5,
+    "invitation": 6,
+}
 _PURPOSES = {number: purpose for purpose, number in _NUMBERS.items()}
 _VERSION = 1
 _TOKEN = re.compile(r"[a-z2-7]+|[A-Z2-7]+")
@@ -37,7 +51,7 @@ class Link:
 
     `minted_by` is the id of the API key, the nil uuid for the service itself; `by_campaign` says that the key was a
     campaign's, so that what is louder waits for a confirmation. `channel` and `topic` say what the message was about
-    that carried it; `subject` is the id of what a `confirm` link confirms.
+    that carried it; `subject` is the id of what a `confirm` link confirms, or of the person who is invited.
     """
 
     purpose: Purpose

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import re
-from typing import cast
 
 from consent_service.i18n import supported
-from consent_service.links.model import PATHS, Purpose, Wanted
+from consent_service.links.model import PATHS, Wanted
 from consent_service.web.rows import LONGEST_NAME, LONGEST_REFERENCE, field, fields, text
 
-# Of those that a key mints: what a confirmation confirms is known to the service alone.
-PURPOSES = tuple(purpose for purpose in PATHS if purpose != "confirm")
+# Of those that a key mints: what a confirmation confirms is known to the service alone, who is invited to the customer.
+PURPOSES = tuple(purpose for purpose in PATHS if purpose not in ("confirm", "invitation"))
 _FIELDS = {"customer", "purpose", "channel", "topic", "locale"}
 LONGEST_TAG = 35
 _TAG = re.compile(r"[A-Za-z]{2,8}(?:-[A-Za-z0-9]{1,8})*")
@@ -29,4 +28,4 @@ def wanted(row: object) -> Wanted:
     locale = text(found, "locale", LONGEST_TAG) if "locale" in found else ""
     if locale and not _TAG.fullmatch(locale):
         raise field("locale", "invalid_value", "A language tag is expected, as de or fr-CA.")
-    return Wanted(customer, cast(Purpose, purpose), channel, topic, supported(locale) or "")
+    return Wanted(customer, purpose, channel, topic, supported(locale) or "")

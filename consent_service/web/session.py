@@ -23,7 +23,7 @@ from consent_service.settings import Settings
 
 IDLE = timedelta(minutes=30)
 LONGEST_SECONDS = 12 * 3600
-_VISIT, _LANGUAGE, _AGENT = "visit", "language", "agent"
+_VISIT, _LANGUAGE, _AGENT, _INVITATION = "visit", "language", "agent", "invitation"
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +99,20 @@ def close_visit() -> None:
     session.clear()
     if kept is not None:
         session[_LANGUAGE] = kept
+
+
+def open_invitation(customer_id: UUID, person_id: UUID) -> None:
+    """Remembers an invitation that was followed, beside the visit that there may be; an earlier one is forgotten."""
+    session.permanent = True
+    session[_INVITATION] = [customer_id.hex, person_id.hex, int(time.time())]
+
+
+def invitation() -> tuple[UUID, UUID] | None:
+    """(who named somebody, the person) of the invitation that was followed; None: there is none, or it is too old."""
+    kept = session.get(_INVITATION)
+    if kept is None or time.time() - kept[2] >= LONGEST_SECONDS:
+        return None
+    return UUID(kept[0]), UUID(kept[1])
 
 
 def open_agent(secret: str) -> None:

@@ -46,6 +46,7 @@ PATHS_UNDER_AN_ID = {
     "/v1/permits/use-batch",
     "/v1/permits/release-batch",
     "/v1/customers/lookup",
+    "/v1/customers/facts",
 }
 SOUND_IDEMPOTENCY_KEY = re.compile(document()["components"]["parameters"]["IdempotencyKey"]["schema"]["pattern"])
 _numbers = itertools.count(1)

@@ -252,7 +252,14 @@ def test_every_table_is_a_customers_an_exception_or_no_customers(filled: TestDat
             )
         }
         everything = set(tables(conn))
-    assert exceptions() == {"identifier_owner", "point_suppression", "erased_identifier", "idempotency", "link_request"}
+    assert exceptions() == {
+        "identifier_owner",
+        "point_suppression",
+        "erased_identifier",
+        "idempotency",
+        "link_request",
+        "refused_naming",
+    }
     assert NO_CUSTOMERS & with_customer == set()
     assert everything == with_customer | exceptions() | NO_CUSTOMERS
 

@@ -58,6 +58,10 @@ SELECT (SELECT jsonb_object_agg(type, n) FROM (SELECT 'event ' || type AS type, 
        'revoked', (SELECT count(*) FROM api_key WHERE revoked_at IS NOT NULL),
        'answers', (SELECT count(*) FROM idempotency),
        'links asked for', (SELECT count(*) FROM link_request),
+       'people', (SELECT count(*) FROM person),
+       'refused namings', (SELECT count(*) FROM refused_naming),
+       'facts', (SELECT count(*) FROM fact),
+       'entries', (SELECT count(*) FROM dialogue_entry),
        'catalogues', (SELECT count(*) FROM catalogue_version))
 """
 

@@ -16,6 +16,7 @@ from consent_service.dials.model import Change, Notice
 from consent_service.history.model import Actor
 from consent_service.links.model import Link, Purpose
 from consent_service.links.service import box
+from tests.dialogues.conversations import invite, name, opened
 from tests.faults.test_fault_points import Stand, eventually, points
 from tests.faults.use_cases import TALK
 from tests.faults.wire import Cut
@@ -134,6 +135,19 @@ def _in_talk(step: str, *hidden_ones: str, **fields: str) -> Callable[[Api], Sen
         sent |= {"until": until} if until else {}
         return lambda: client.post(f"/dialogues/{made}{step}", data=sent)
 
+
+def _invited(how: str, **fields: str) -> Callable[[Api], Send]:
+    """An answer to an invitation; to link, by a customer on a visit of their own."""
+
+    def prepare(api: Api) -> Send:
+        dialogue = opened(api, api.customer(somebody()))
+        client = browser(api)
+        if how == "link":
+            client.get(link_to(api, api.customer(somebody())))
+        page = client.get(invite(api, name(api, dialogue, contact=somebody())), follow_redirects=True)
+        sent = {"csrf_token": hidden(page, "csrf_token"), **fields}
+        return lambda: client.post(f"/invitation/{how}", data=sent)
+
     return prepare
 
 
@@ -171,18 +185,23 @@ FORMS: dict[str, Form] = {
     ),
     "POST /u/<token>": Form(_one_click),
     # The worker sends one mail for what came twice.
+    # Two customers, of whom nobody has confirmed either.
+    "POST /invitation/yes": Form(_invited("yes", email="fay@example.com"), repeats=True),
+    "POST /invitation/link": Form(_invited("link", tells="1")),
+    "POST /invitation/no": Form(_invited("no")),
     "POST /link": Form(_asked, repeats=True),
     "POST /link/mine": Form(_asked_by_visit, repeats=True),
 }
 # They change the visitor's own cookie only.
 OF_THE_COOKIE = {"POST /language", "POST /sign-out"}
 # Blueprints whose forms all have rows here.
-COMPLETE = {"links", "pages", "message", "me", "happened", "confirmations", "conversations"}
+COMPLETE = {"links", "pages", "message", "me", "happened", "confirmations", "conversations", "invitations"}
 
 
 @pytest.fixture
 def stand(api: Api, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stand]:
     monkeypatch.setattr("consent_service.links.requests.MOST_A_MINUTE", 10**9)
+    monkeypatch.setattr("consent_service.dialogues.invitations.MOST_A_MINUTE", 10**9)
     with api.made.owner() as owner:
         yield Stand(api, monkeypatch, owner)
 

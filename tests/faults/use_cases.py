@@ -17,6 +17,7 @@ from uuid import UUID
 import yaml
 
 from consent_service.keyring.service import Keyring
+from tests.dialogues.conversations import opened
 from tests.fsck.world import CONTACT, good
 from tests.support.api import CATALOGUE, EVIDENCE, NOTICE, Api
 from tests.support.cluster import PREVIOUS_SECRET, SECRET
@@ -24,6 +25,8 @@ from tests.support.cluster import PREVIOUS_SECRET, SECRET
 _numbers = itertools.count(1)
 UNTIL = "2031-01-01T00:00:00Z"
 SOON = (datetime.now(UTC) + timedelta(days=60)).isoformat()
+PERSON = {"name": "Dora", "relation": "sister", "evidence": EVIDENCE}
+FACT = {"name": "size", "value": "42", "purpose": "shoes", "until": "2027-10-01T00:00:00Z", "evidence": EVIDENCE}
 MADE_AT = "2026-01-01T10:00:00Z"
 
 
@@ -108,6 +111,18 @@ def _paused(api: Api) -> Request:
 def _key(api: Api) -> Request:
     made = good(api.post("/v1/keys", {"role": "auditor", "name": _name()}, role="admin"), 201)
     return Request(f"/v1/keys/{made['id']}", role="admin")
+
+
+def _dialogue(api: Api) -> str:
+    return opened(api, UUID(_somebody(api)))
+
+
+def _person(api: Api) -> str:
+    return str(good(api.post(f"/v1/dialogues/{_dialogue(api)}/people", PERSON, role="desk"), 201)["id"])
+
+
+def _fact(api: Api) -> str:
+    return str(good(api.post(f"/v1/dialogues/{_dialogue(api)}/facts", FACT, role="desk"), 201)["id"])
 
 
 def _merge(api: Api) -> Request:
@@ -223,9 +238,27 @@ ROUTES: dict[str, Route] = {
     "POST /v1/dialogues/<dialogue_id>/close": Route(_in_dialogue("/close", {})),
     "POST /v1/keys": Route(lambda _: Request("/v1/keys", {"role": "auditor", "name": _name()}, "admin")),
     "DELETE /v1/keys/<key_id>": Route(_key),
+    "POST /v1/dialogues/<dialogue_id>/people": Route(
+        lambda api: Request(f"/v1/dialogues/{_dialogue(api)}/people", {**PERSON, "contact": _name()}, "desk")
+    ),
+    "PATCH /v1/people/<person_id>": Route(
+        lambda api: Request(f"/v1/people/{_person(api)}", {"relation": "aunt", "evidence": EVIDENCE}, "desk")
+    ),
+    "DELETE /v1/people/<person_id>": Route(lambda api: Request(f"/v1/people/{_person(api)}", role="desk"), again=404),
+    "POST /v1/people/<person_id>/invitation": Route(
+        lambda api: Request(f"/v1/people/{_person(api)}/invitation", {"evidence": EVIDENCE}, "desk")
+    ),
+    "POST /v1/dialogues/<dialogue_id>/facts": Route(
+        lambda api: Request(f"/v1/dialogues/{_dialogue(api)}/facts", FACT, "desk")
+    ),
+    "PATCH /v1/facts/<fact_id>": Route(
+        lambda api: Request(f"/v1/facts/{_fact(api)}", {"value": "43", "evidence": EVIDENCE}, "desk")
+    ),
+    "DELETE /v1/facts/<fact_id>": Route(lambda api: Request(f"/v1/facts/{_fact(api)}", role="desk"), again=404),
 }
-# Asked with a body, because references to people do not stand in a URL; they write nothing.
+# Asked with a body, because references to people do not stand in a URL; they write nothing, but that facts were read.
 READING_ROUTES = {
+    "POST /v1/customers/facts",
     "POST /v1/customers/lookup",
     "POST /v1/links",
     "POST /v1/permissions/check",

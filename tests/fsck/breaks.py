@@ -71,6 +71,28 @@ BREAKS: list[tuple[str, str]] = [
         "INSERT INTO mail VALUES (%(bea)s, gen_random_uuid(), 'link', 'queued', now(), 0, now(), NULL, NULL, 'x')",
     ),
     (
+        "person_without_its_event circle_does_not_open",
+        "INSERT INTO person VALUES (%(dan)s, gen_random_uuid(), gen_random_uuid(), now(), gen_random_uuid(), 'open')",
+    ),
+    (
+        "fact_without_its_event circle_does_not_open",
+        (
+            "INSERT INTO fact VALUES (%(dan)s, gen_random_uuid(), gen_random_uuid(), now() + '1 d', now(),"
+            " gen_random_uuid(), 'nothing that was sealed')"
+        ),
+    ),
+    (
+        "erased_customer_keeps_something person_without_its_event",
+        "INSERT INTO person VALUES (%(cy)s, gen_random_uuid(), gen_random_uuid(), now(), gen_random_uuid(), 'x')",
+    ),
+    (
+        "merged_customer_keeps_something fact_without_its_event",
+        (
+            "INSERT INTO fact VALUES (%(bea)s, gen_random_uuid(), gen_random_uuid(), now() + '1 d', now(),"
+            " gen_random_uuid(), 'x')"
+        ),
+    ),
+    (
         "pending_change_without_its_event mail_does_not_open",
         (
             "INSERT INTO pending_change VALUES (%(dan)s, gen_random_uuid(), 'louder', 'open', now(), now() + '1 d',"

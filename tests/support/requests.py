@@ -10,7 +10,9 @@ import itertools
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from uuid import UUID
 
+from tests.dialogues.conversations import name, opened, tell
 from tests.support.api import EVIDENCE, NOTICE, Api
 
 MOST_ROWS = 5
@@ -93,6 +95,8 @@ REAL_IDS: dict[str, Callable[[Api], str]] = {
     "suppression_id": new_suppression,
     "key_id": new_key,
     "dialogue_id": new_dialogue,
+    "person_id": lambda api: str(name(api, opened(api, UUID(turning_customer(api))))["id"]),
+    "fact_id": lambda api: _id(tell(api, opened(api, UUID(turning_customer(api)))).json),
 }
 
 REAL: dict[str, Callable[[Api], Any]] = {

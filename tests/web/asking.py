@@ -106,6 +106,9 @@ def bare(path: str) -> str:
         ("key_id", NOBODYS_ID),
         ("permit_id", "A" * 43),
         ("suppression_id", "A" * 43),
+        ("dialogue_id", "A" * 43),
+        ("person_id", "A" * 43),
+        ("fact_id", "A" * 43),
         ("name", "docs.js"),
     ):
         path = path.replace(f"<{name}>", value)
