@@ -74,6 +74,18 @@ ROUTES = [
         {"customer": "email:ben@example.com", "kind": "all", "reason": "asked"},
     ),
     Route("POST", "/v1/keys", "admin", {"name": "one more", "role": "campaign"}),
+    # Bodies are read before anybody looks whose dialogue it is.
+    Route("POST", "/v1/dialogues/<dialogue_id>/people", "desk", {"name": "Dora", "relation": "sister"}),
+    Route("PATCH", "/v1/people/<person_id>", "desk", {"relation": "aunt"}),
+    Route("POST", "/v1/people/<person_id>/invitation", "desk", {"shown_as": "Ben"}),
+    Route(
+        "POST",
+        "/v1/dialogues/<dialogue_id>/facts",
+        "desk",
+        {"name": "size", "value": "42", "purpose": "shoes", "until": LATER},
+    ),
+    Route("PATCH", "/v1/facts/<fact_id>", "desk", {"value": "43"}),
+    Route("POST", "/v1/customers/facts", "campaign", {"customer": "email:ben@example.com"}),
 ]
 # A permit is used by naming it in the path.
 WITHOUT_A_BODY = {("POST", "/v1/permits/<permit_id>/use")}

@@ -62,6 +62,7 @@ def test_another_method_is_405_and_told_which_are_allowed(shared: Api) -> None:
         ("/v1/permits/use-batch", "/v1/permits/<permit_id>"),
         ("/v1/permits/release-batch", "/v1/permits/<permit_id>"),
         ("/v1/customers/lookup", "/v1/customers/<customer_id>"),
+        ("/v1/customers/facts", "/v1/customers/<customer_id>"),
     ):
         by_path[path] |= by_path[bare(of_an_id)]
     for path, methods in by_path.items():
