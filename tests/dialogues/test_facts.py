@@ -182,6 +182,9 @@ def test_what_has_ended_or_was_withdrawn_is_given_to_nobody(api: Api, ben: UUID,
     assert values(read(api)) == ["42"]
     with api.made.owner() as conn:
         conn.execute("UPDATE fact SET told_at = now() - interval '2 s', until = now() - interval '1 s'")
+    three = told(api, dialogue, name="tea", value="black")
+    assert values(read(api)) == ["black"]
+    api.call("DELETE", f"/v1/facts/{three['id']}", role="desk")
     events = len(api.events(ben))
     assert values(read(api)) == []
     assert len(api.events(ben)) == events
