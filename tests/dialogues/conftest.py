@@ -12,6 +12,7 @@ import pytest
 from werkzeug.test import TestResponse
 
 from tests.customers.people import somebody, token
+from tests.dialogues.conversations import opened
 from tests.support.api import CATALOGUE, NOTICE, Api
 from tests.support.cluster import TestDatabase
 from tests.support.soundness import expect_sound
@@ -100,3 +101,15 @@ def shared_api(module_database: TestDatabase) -> Iterator[Api]:
 def talk(shared_api: Api) -> Talk:
     """Somebody new with a dialogue about offers."""
     return somebody_talking(shared_api)
+
+
+@pytest.fixture
+def ben(api: Api) -> UUID:
+    """A customer."""
+    return api.customer("email:ben@example.com")
+
+
+@pytest.fixture
+def dialogue(api: Api, ben: UUID) -> str:
+    """The id of a dialogue of Ben's."""
+    return opened(api, ben)

@@ -5,24 +5,12 @@ from __future__ import annotations
 import json
 from uuid import UUID, uuid4
 
-import pytest
-
 from consent_service.customers.ids import encode_id
 from consent_service.dialogues import facts
 from tests.customers.people import erase, merge, rows
 from tests.dialogues.conversations import UNTIL, ended, opened, tell
 from tests.support.api import EVIDENCE, Api
 from tests.web.asking import footprint, refused, token
-
-
-@pytest.fixture
-def ben(api: Api) -> UUID:
-    return api.customer("email:ben@example.com")
-
-
-@pytest.fixture
-def dialogue(api: Api, ben: UUID) -> str:
-    return opened(api, ben)
 
 
 def told(api: Api, dialogue: str, **said: object) -> dict[str, object]:

@@ -23,16 +23,6 @@ DORA = "email:dora@example.com"
 SHOWN = {"notice_id": NOTICE["id"], "notice_version": NOTICE["version"], "notice_locale": "en"}
 
 
-@pytest.fixture
-def ben(api: Api) -> UUID:
-    return api.customer("email:ben@example.com")
-
-
-@pytest.fixture
-def dialogue(api: Api, ben: UUID) -> str:
-    return opened(api, ben)
-
-
 def asked(path: str, client: FlaskClient) -> TestResponse:
     """The page of an invitation."""
     found = client.get(path, follow_redirects=True)

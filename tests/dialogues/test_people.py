@@ -10,8 +10,6 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from uuid import UUID, uuid4
 
-import pytest
-
 from consent_service.customers.ids import encode_id
 from consent_service.database.postgres_programs import find_programs
 from consent_service.dialogues import people
@@ -27,16 +25,6 @@ from tests.web.asking import refused, token
 DORA = "email:dora.zzyzx@quux.example"
 AGENT = Actor("desk", "tests")
 WORDS = ("Zzyzxia", "grandgodmother", "dora.zzyzx", "quux.example")
-
-
-@pytest.fixture
-def ben(api: Api) -> UUID:
-    return api.customer("email:ben@example.com")
-
-
-@pytest.fixture
-def dialogue(api: Api, ben: UUID) -> str:
-    return opened(api, ben)
 
 
 def refuse(api: Api, path: str) -> None:

@@ -72,7 +72,10 @@ BREAKS: list[tuple[str, str]] = [
     ),
     (
         "person_without_its_event circle_does_not_open",
-        "INSERT INTO person VALUES (%(dan)s, gen_random_uuid(), gen_random_uuid(), now(), gen_random_uuid(), 'open')",
+        (
+            "INSERT INTO person VALUES (%(dan)s, gen_random_uuid(), gen_random_uuid(), now(), gen_random_uuid(),"
+            " 'nothing that was sealed')"
+        ),
     ),
     (
         "fact_without_its_event circle_does_not_open",
