@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -115,13 +116,12 @@ def answer(
     }
     said = Entry(_type(pairs), details, answers=number)
     entry = entries.add(conn, keyring, actor, held, dialogue.dialogue_id, said)
-    evidence = {"dialogue_id": dialogue.id, "entry": entry}
+    doer = replace(actor, source="dialogue", evidence={"dialogue_id": dialogue.id, "entry": entry})
     positions = {one.line: index for index, one in enumerate(answers)}
-    _turn(conn, keyring, actor, held, taken, positions, evidence=evidence, notice=notice)
+    _turn(conn, keyring, doer, held, taken, positions, notice)
     for one, line in taken:
-        if line.kind == "terms":
-            with _at_line(positions[one.line], "terms"):
-                service.set_terms(conn, keyring, actor, held, dialogue, terms_of(line.value))
+        with _at_line(positions[one.line], line.kind):
+            _do(conn, keyring, doer, held, dialogue, line)
     return dialogue, entry
 
 
@@ -133,6 +133,12 @@ def terms_of(value: Mapping[str, Any]) -> dict[str, Any]:
     if "until" in changes:
         changes["until"] = parse_time(changes["until"])
     return changes
+
+
+def _do(conn: Connection, keyring: Keyring, doer: Actor, held: Locked, dialogue: Dialogue, line: Line) -> None:
+    """Does what a line says; dials were turned together, and a specification changes nothing here."""
+    if line.kind == "terms":
+        service.set_terms(conn, keyring, doer, held, dialogue, terms_of(line.value))
 
 
 def _type(pairs: Sequence[Pair]) -> str:
@@ -157,21 +163,19 @@ def _open_proposal(conn: Connection, dialogue: Dialogue, number: int) -> Mapping
 def _turn(
     conn: Connection,
     keyring: Keyring,
-    actor: Actor,
+    doer: Actor,
     held: Locked,
     taken: Sequence[Pair],
     positions: Mapping[int, int],
-    *,
-    evidence: Mapping[str, Any],
     notice: Notice | None,
 ) -> None:
     """All dials at once: each place may stand once, and a version is one turn."""
     turned = [(one, line) for one, line in taken if line.kind == "dial"]
     if not turned:
         return
-    wish = Wish(tuple(Change(**line.value) for _, line in turned), "dialogue", evidence, notice)
+    wish = Wish(tuple(Change(**line.value) for _, line in turned), "dialogue", doer.evidence, notice)
     try:
-        dials.turn(conn, keyring, actor, held.customer_id, wish)
+        dials.turn(conn, keyring, doer, held.customer_id, wish)
     except ConsentError as error:
         raise _told_at_lines(error, [positions[one.line] for one, _ in turned]) from error
 

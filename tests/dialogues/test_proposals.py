@@ -39,9 +39,10 @@ def test_what_is_accepted_is_the_customers_own_act_with_the_dialogue_as_evidence
     assert (shown["contacts"], shown["channels"]) == (5, ["email", "phone", "sms"])
     assert talk.kinds() == ["opening", "proposal", "acceptance", "terms"]
     assert (shown["entries"][1]["state"], shown["entries"][1]["answered_by"]) == ("answered", 3)
-    turned = next(one for one in talk.api.events(talk.customer_id) if one["type"] == "dials.changed")
-    assert (turned["actor"]["role"], turned["source"]) == ("customer", "dialogue")
-    assert turned["evidence"] == {"dialogue_id": talk.id, "entry": 3}
+    done = {one["type"]: one for one in talk.api.events(talk.customer_id)}
+    for one in (turned := done["dials.changed"], done["dialogue.widened"]):
+        assert (one["actor"]["role"], one["source"]) == ("customer", "dialogue")
+        assert one["evidence"] == {"dialogue_id": talk.id, "entry": 3}
     assert turned["notice"]["id"] == NOTICE["id"]
 
 

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
-from consent_service.dialogues.model import MOST_OPEN
+from consent_service.dialogues.model import MOST_OPEN, Opening, Terms
+from consent_service.dialogues.service import change_terms, open_dialogue
+from consent_service.errors import ConsentError
+from consent_service.history.model import Actor
 from tests.customers.people import at_once, erase, merge, rows, somebody, token, types
 from tests.dialogues.conftest import OPENING, Talk, days_ahead, somebody_talking
 from tests.support.api import EVIDENCE, Api
@@ -317,3 +321,26 @@ def test_a_customers_token_is_for_their_own(talk: Talk) -> None:
     stranger = talk.api.customer(somebody())
     assert talk.api.call("GET", f"/v1/dialogues/{talk.id}", key=token(talk.api, stranger)).json["code"] == "not_found"
     assert talk.api.call("GET", "/v1/dialogues/nonsense", role="desk").json["code"] == "not_found"
+
+
+def test_what_is_sent_in_it_is_counted_and_what_is_reserved_is_void_once_it_is_closed(talk: Talk) -> None:
+    asked = {"customer": f"id:{talk.customer_id}", "channel": "email", "topic": "offers/wine"}
+    made = talk.api.post("/v1/contacts", asked)
+    permit = talk.api.post("/v1/permits", asked)
+    assert (made.status_code, made.json["dialogue_id"], permit.status_code) == (201, talk.id, 201)
+    shown = talk.shown()
+    assert (shown["contacts_made"], shown["contacts_left"]) == (1, 1)
+    talk.customer("POST", "/close")
+    assert talk.api.post(f"/v1/permits/{permit.json['id']}/use").json["code"] == "not_permitted"
+    assert (talk.shown()["contacts_made"], talk.shown()["contacts_left"]) == (1, 0)
+
+
+def test_by_a_campaigns_link_nothing_is_opened_or_widened(talk: Talk) -> None:
+    visitor = Actor("customer", str(talk.customer_id), customer_id=talk.customer_id, link="autumn campaign")
+    terms = Terms(("email",), datetime.now(UTC) + timedelta(days=9), 1, any_time=False)
+    with talk.api.database.transaction() as conn:
+        with pytest.raises(ConsentError, match="confirmation_required"):
+            open_dialogue(conn, talk.api.keyring, visitor, talk.customer_id, Opening("offers", "A gift", terms))
+        with pytest.raises(ConsentError, match="confirmation_required"):
+            change_terms(conn, talk.api.keyring, visitor, talk.id, {"contacts": 4})
+        assert change_terms(conn, talk.api.keyring, visitor, talk.id, {"contacts": 2}).terms.contacts == 2
