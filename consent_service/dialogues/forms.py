@@ -6,7 +6,7 @@ A day stands for its end where the customer is: "until the 24th" lets the compan
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -37,6 +37,11 @@ def one(form: Form, name: str) -> str:
     """The first value of a field; empty where there is none."""
     found = form.get(name)
     return found[0] if found else ""
+
+
+def whole(text: str) -> int:
+    """The number of an entry; 0, which none has, for what is no number."""
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 7 else 0
 
 
 def words_of(form: Form, name: str) -> str:
@@ -77,6 +82,27 @@ def written(form: Form, prefix: str = "") -> WrittenTerms:
     channels = tuple(dict.fromkeys(form.get(f"{prefix}channels", ())))
     until, contacts = one(form, f"{prefix}until"), one(form, f"{prefix}contacts")
     return WrittenTerms(channels, until, contacts, bool(one(form, f"{prefix}any_time")))
+
+
+@dataclass(frozen=True)
+class Written:
+    """What somebody has written into the forms of a page, to be shown again; and what is wrong with it.
+
+    Args:
+        wrong: names of fields.
+        lines: numbers of lines whose answer is missing or wrong, of the proposal `proposal`.
+    """
+
+    fields: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    terms: WrittenTerms | None = None
+    wrong: frozenset[str] = frozenset()
+    proposal: int = 0
+    lines: frozenset[int] = frozenset()
+    refused: str = ""
+
+    def said(self, name: str, otherwise: str = "") -> str:
+        """What stood in a field."""
+        return one(self.fields, name) if name in self.fields else otherwise
 
 
 def drawn(terms: Terms, zone: ZoneInfo) -> WrittenTerms:

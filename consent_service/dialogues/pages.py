@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import date, datetime
 from typing import Any
 from uuid import UUID
@@ -21,13 +21,12 @@ from consent_service.customers import profile
 from consent_service.customers.service import require, require_locked
 from consent_service.database import Connection
 from consent_service.dialogues import entries, forms, proposals, service
-from consent_service.dialogues.forms import WrittenTerms
+from consent_service.dialogues.forms import Written
 from consent_service.dialogues.model import LONGEST_MESSAGE, LONGEST_SUBJECT, Dialogue, LineAnswer, Opening
-from consent_service.dialogues.words import Standing, Talk
+from consent_service.dialogues.words import DONE, REFUSED, Standing, Talk
 from consent_service.dials import looking
 from consent_service.dials.forms import notice
 from consent_service.errors import ConsentError
-from consent_service.i18n import N_
 from consent_service.web.pages import View, customer_page, desk_visit, render, speaking
 from consent_service.web.parts import parts
 
@@ -35,53 +34,6 @@ blueprint = Blueprint("conversations", __name__, template_folder="templates")
 
 MOST_LISTED = 200
 ENTRIES_OF_A_PAGE = 50
-DONE = {
-    "opened": N_("The conversation has begun. We may answer within its limits."),
-    "said": N_("Your message stands below. We read it here; you need not do anything more."),
-    "answered": N_("Your answer is recorded. What you accepted holds from now on."),
-    "terms": N_("The limits are changed. They hold from now on."),
-    "closed": N_("The conversation is closed. Nothing more is sent in it."),
-}
-# What a person can be told on the page itself; anything else is an error page.
-REFUSED = {
-    "proposal_answered": N_("This proposal was answered already. Nothing was done now."),
-    "proposal_withdrawn": N_("This proposal was taken back meanwhile. Nothing was done."),
-    "dialogue_closed": N_("This conversation was closed meanwhile. Nothing was done."),
-    "dialogue_expired": N_("The time of this conversation is over. Nothing was done."),
-    "dialogue_full": N_("There is no room for more in this conversation. Please begin a new one."),
-    "stale_version": N_("The limits were changed meanwhile, so nothing was widened. Below is what holds now."),
-    "confirmation_required": N_(
-        "One of these has to be confirmed from your mail first, so nothing was done. Say no to it here, and turn that"
-        " dial on the page of your preferences: there we send you the mail."
-    ),
-    "topic_retired": N_("One of these is not to be had any more, so nothing was done. Say no to it, or write to us."),
-    "too_many_dialogues": N_("You have as many open conversations as there may be. Please close one first."),
-}
-REFUSED |= dict.fromkeys(
-    ("channel_retired", "unknown_topic", "unknown_channel", "unknown_level", "invalid_timestamp"),
-    REFUSED["topic_retired"],
-)
-
-
-@dataclass(frozen=True)
-class Written:
-    """What somebody has written into the forms of a page, to be shown again; and what is wrong with it.
-
-    Args:
-        wrong: names of fields.
-        lines: numbers of lines whose answer is missing or wrong, of the proposal `proposal`.
-    """
-
-    fields: Mapping[str, Sequence[str]] = field(default_factory=dict)
-    terms: WrittenTerms | None = None
-    wrong: frozenset[str] = frozenset()
-    proposal: int = 0
-    lines: frozenset[int] = frozenset()
-    refused: str = ""
-
-    def said(self, name: str, otherwise: str = "") -> str:
-        """What stood in a field."""
-        return forms.one(self.fields, name) if name in self.fields else otherwise
 
 
 def own_link(view: View) -> View:
@@ -181,7 +133,7 @@ def say(dialogue_id: str) -> Any:
 
     def work(conn: Connection) -> None:
         _, dialogue = service.hold(conn, parts().keyring, g.actor, dialogue_id)
-        after = int(seen) if seen.isascii() and seen.isdigit() and len(seen) < 7 else dialogue.entries
+        after = min(forms.whole(seen), dialogue.entries)
         said, _ = entries.page(conn, parts().keyring, dialogue, after=after, most=ENTRIES_OF_A_PAGE)
         if not any(one["role"] == "customer" and one["text"] == text for one in said):
             service.say(conn, parts().keyring, g.actor, dialogue_id, text)
@@ -223,27 +175,28 @@ def close(dialogue_id: str) -> Any:
     )
 
 
-@blueprint.post("/dialogues/<dialogue_id>/proposals/<int(max=99999):number>")
+@blueprint.post("/dialogues/<dialogue_id>/proposals/<number>")
 @customer_page
 @desk_visit
 @own_link
-def answer(dialogue_id: str, number: int) -> Any:
+def answer(dialogue_id: str, number: str) -> Any:
     """Answers a proposal line by line; what is accepted is done at once, all of it or nothing."""
     form, zone = request.form.to_dict(flat=False), speaking().zone
     with parts().database.snapshot() as conn:
         dialogue = service.find(conn, parts().keyring, g.actor, dialogue_id)
-        lines = _proposed(conn, dialogue, number)
+        asked = forms.whole(number)
+        lines = _proposed(conn, dialogue, asked)
     said, wrong = forms.answers(form, lines, zone)
     text = forms.words_of(form, "text") or None
-    written = Written(form, proposal=number, lines=frozenset(wrong))
+    written = Written(form, proposal=asked, lines=frozenset(wrong))
     if wrong or len(text or "") > LONGEST_MESSAGE:
         fields = frozenset({"text"} if not wrong else ())
         return _thread(dialogue_id, 422, replace(written, wrong=fields))
     shown_notice = notice(request.form)
 
     def work(conn: Connection) -> None:
-        asked = conn, parts().keyring, g.actor, dialogue_id, number
-        proposals.answer(*asked, said, notice=shown_notice, text=text)
+        where = conn, parts().keyring, g.actor, dialogue_id, asked
+        proposals.answer(*where, said, notice=shown_notice, text=text)
 
     return _act(dialogue_id, work, "answered", written, said=said)
 
@@ -303,7 +256,7 @@ def _proposed(conn: Connection, dialogue: Dialogue, number: int) -> list[dict[st
     Raises:
         ConsentError: not_found.
     """
-    found, _ = entries.page(conn, parts().keyring, dialogue, after=number - 1, most=1)
+    found, _ = entries.page(conn, parts().keyring, dialogue, after=max(0, number - 1), most=1)
     if not found or (found[0]["number"], found[0]["kind"]) != (number, "proposal"):
         raise ConsentError("not_found")
     lines: list[dict[str, Any]] = found[0]["lines"]
@@ -390,9 +343,7 @@ def _told(talk: Talk, entry: Mapping[str, Any], standing: Standing) -> Any:
 def _after(dialogue: Dialogue) -> int:
     """After which entry the page begins: it shows the newest unless an address asks for earlier ones."""
     asked = request.args.get("after", "")
-    if asked.isascii() and asked.isdigit() and len(asked) < 7:
-        return min(int(asked), dialogue.entries)
-    return max(0, dialogue.entries - ENTRIES_OF_A_PAGE)
+    return min(forms.whole(asked), dialogue.entries) if asked else max(0, dialogue.entries - ENTRIES_OF_A_PAGE)
 
 
 def _talk(conn: Connection, owner: UUID) -> Talk:

@@ -19,10 +19,37 @@ from consent_service.dialogues.forms import WrittenTerms
 from consent_service.dialogues.model import LINE_KINDS, Dialogue, line_of
 from consent_service.dials.desk import Facts
 from consent_service.dials.words import Sentences
-from consent_service.i18n import Words
+from consent_service.i18n import N_, Words
 
 STOPPED = ("suppressed", "paused")
 DESK = ("desk", "admin")
+# What is told of what was done.
+DONE = {
+    "opened": N_("The conversation has begun. We may answer within its limits."),
+    "said": N_("Your message stands below. We read it here; you need not do anything more."),
+    "answered": N_("Your answer is recorded. What you accepted holds from now on."),
+    "terms": N_("The limits are changed. They hold from now on."),
+    "closed": N_("The conversation is closed. Nothing more is sent in it."),
+}
+# What a person can be told on the page itself; anything else is an error page.
+REFUSED = {
+    "proposal_answered": N_("This proposal was answered already. Nothing was done now."),
+    "proposal_withdrawn": N_("This proposal was taken back meanwhile. Nothing was done."),
+    "dialogue_closed": N_("This conversation was closed meanwhile. Nothing was done."),
+    "dialogue_expired": N_("The time of this conversation is over. Nothing was done."),
+    "dialogue_full": N_("There is no room for more in this conversation. Please begin a new one."),
+    "stale_version": N_("The limits were changed meanwhile, so nothing was widened. Below is what holds now."),
+    "confirmation_required": N_(
+        "One of these has to be confirmed from your mail first, so nothing was done. Say no to it here, and turn that"
+        " dial on the page of your preferences: there we send you the mail."
+    ),
+    "topic_retired": N_("One of these is not to be had any more, so nothing was done. Say no to it, or write to us."),
+    "too_many_dialogues": N_("You have as many open conversations as there may be. Please close one first."),
+}
+REFUSED |= dict.fromkeys(
+    ("channel_retired", "unknown_topic", "unknown_channel", "unknown_level", "invalid_timestamp"),
+    REFUSED["topic_retired"],
+)
 
 
 @dataclass(frozen=True)
@@ -332,5 +359,5 @@ class Talk:
         if isinstance(value, bool):
             said = self.words.gettext("Yes") if value else self.words.gettext("No")
             return Field(label, escape(said), written, "choice")
-        shown = Markup('<span dir="auto">{}</span>').format(written or "–")
+        shown = Markup("<bdi>{}</bdi>").format(written or "–")
         return Field(label, shown, written, "long" if "\n" in written or len(written) > 60 else "text")

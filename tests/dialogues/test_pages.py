@@ -316,7 +316,7 @@ def test_anothers_conversation_is_not_there(reader: Reader, shared_api: Api) -> 
         assert stranger.get(path).status_code == 404
     page = stranger.get("/dialogues")
     before = footprint(shared_api)
-    for step in ("/message", "/close", "/terms", "/proposals/1"):
+    for step in ("/message", "/close", "/terms", "/proposals/1", "/proposals/x", "/proposals/0"):
         fields = {"message": "x", "seen": "1", "channels": ["email"], "contacts": "1", "until": day(1)}
         assert post(stranger, page, reader.path + step, fields).status_code == 404, step
     assert footprint(shared_api) == before

@@ -180,9 +180,7 @@ FORMS: dict[str, Form] = {
         _in_talk("/terms", "seen-channels", "seen-until", "seen-contacts", channels="email", contacts="2")
     ),
     "POST /dialogues/<dialogue_id>/close": Form(_in_talk("/close")),
-    "POST /dialogues/<dialogue_id>/proposals/<int(max=99999):number>": Form(
-        _in_talk("/proposals/2", *_NOTICE[1:], all="accept")
-    ),
+    "POST /dialogues/<dialogue_id>/proposals/<number>": Form(_in_talk("/proposals/2", *_NOTICE[1:], all="accept")),
     "POST /u/<token>": Form(_one_click),
     # The worker sends one mail for what came twice.
     # Two customers, of whom nobody has confirmed either.
