@@ -396,6 +396,13 @@ SELECT k.contact_id::text
 FROM contact k
 WHERE k.contacted_at > k.recorded_at;
 
+-- name: desk_session_of_a_wrong_key
+-- Agents sign in with keys of the desk or of an administrator; a page is seen after the session has begun.
+SELECT s.key_id::text AS id
+FROM desk_session s
+LEFT JOIN api_key k ON k.key_id = s.key_id
+WHERE k.role IS NULL OR k.role NOT IN ('desk', 'admin') OR s.seen_at < s.began_at;
+
 -- name: unknown_name
 -- What stands on a channel or a topic that the catalogue has forgotten: it keeps those that are in use, retired.
 SELECT DISTINCT used.customer_id::text AS id

@@ -79,6 +79,10 @@ SELECT customer_id, person_id AS id, ciphertext FROM person WHERE customer_id = 
 UNION ALL
 SELECT customer_id, fact_id, ciphertext FROM fact WHERE customer_id = ANY (%(owners)s::uuid[]);
 
+-- name: link_requests
+-- What waits for the worker; a day's at most. By link_request_waiting.
+SELECT request_id, ciphertext FROM link_request WHERE ciphertext IS NOT NULL;
+
 -- name: point_suppressions
 SELECT suppression_id, identifier_kind, channel, kind, set_at FROM point_suppression;
 

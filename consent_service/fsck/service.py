@@ -99,6 +99,8 @@ def _open(conn: Connection, keyring: Keyring, report: Report, progress: Progress
         erased=store.one(conn, "erased")["customers"],
     ):
         report.add(check, one)
+    for row in store.everything(conn, "link_requests"):
+        _try(report, "link_request_does_not_open", service.data_key, row["request_id"], row["ciphertext"])
     for page in store.owners(conn, PAGE):
         _tell_page(conn, keyring, report, {row["customer_id"]: row for row in page}, progress)
 
@@ -191,10 +193,14 @@ def _open_sealed(
     table, check = what
     for owner, rows in store.rows(conn, table, list(owners)).items():
         for row in rows if owner in keys else ():
-            try:
-                keys[owner].open(row["ciphertext"], row["id"].bytes)
-            except InvalidTag:
-                report.add(check, str(row["id"]))
+            _try(report, check, keys[owner], row["id"], row["ciphertext"])
+
+
+def _try(report: Report, check: str, key: DataKey, one: UUID, ciphertext: bytes) -> None:
+    try:
+        key.open(ciphertext, one.bytes)
+    except InvalidTag:
+        report.add(check, str(one))
 
 
 def _names(

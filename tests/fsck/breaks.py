@@ -160,6 +160,18 @@ BREAKS: list[tuple[str, str]] = [
         ),
     ),
     (
+        "link_request_does_not_open",
+        "INSERT INTO link_request VALUES (gen_random_uuid(), 'x', 'nothing that was sealed', now())",
+    ),
+    (
+        "desk_session_of_a_wrong_key",
+        "INSERT INTO desk_session SELECT 'x', key_id, now(), now() FROM api_key WHERE role = 'campaign' LIMIT 1",
+    ),
+    (
+        "desk_session_of_a_wrong_key",
+        "INSERT INTO desk_session SELECT 'x', key_id, now(), now() - interval '1 s' FROM api_key WHERE role = 'desk'",
+    ),
+    (
         "customer_differs_from_events",
         "UPDATE identifier SET confirmed_at = now() WHERE customer_id = %(dan)s AND kind = 'email'",
     ),
