@@ -32,7 +32,16 @@ from consent_service.keyring.service import Keyring
 from consent_service.keys import service as keys
 from consent_service.settings import Settings
 from tests.privacy.markers import Marks, hits, hits_in_files
-from tests.privacy.traffic import ROLES, Caller, erase, live_through, unreadable, visit_pages, walk_all_routes
+from tests.privacy.traffic import (
+    ROLES,
+    Caller,
+    erase,
+    live_through,
+    serve_at_the_desk,
+    unreadable,
+    visit_pages,
+    walk_all_routes,
+)
 from tests.support.api import CATALOGUE, SYSTEM
 from tests.support.cluster import clean_environment, free_port, wait_until_live
 
@@ -147,6 +156,7 @@ def round_of_traffic(one: Lived, marks: Marks) -> None:
     caller = one.caller
     one.customers.append(live_through(caller, marks))
     one.tokens += visit_pages(caller, marks)
+    serve_at_the_desk(caller, marks)
     erase(caller, marks)
     walk_all_routes(caller, marks)
     for sent in unreadable(marks):

@@ -151,6 +151,30 @@ def visit_pages(caller: Caller, marks: Marks) -> list[str]:
     return [path.rpartition("/")[2] for path in paths]
 
 
+def serve_at_the_desk(caller: Caller, marks: Marks) -> None:
+    """What an agent does with a customer on the telephone, all of it in marks."""
+    owner = caller.send("desk", "POST", "/v1/customers/lookup", {"customer": f"email:{marks.email}"})["id"]
+    shown = caller.page("GET", "/desk", {})
+    cookie, fields = {"Cookie": shown.cookie}, shown.fields
+    caller.page("POST", "/desk", cookie, fields | {"key": f"csk_{marks.word}"})
+    entered = caller.page("POST", "/desk", cookie, fields | {"key": caller.keys["desk"]})
+    assert entered.status == 303
+    cookie = {"Cookie": entered.cookie}
+    fields = caller.page("GET", "/desk", cookie).fields
+    for one in (*marks.references, f"email:nobody.{marks.email}", marks.word):
+        caller.page("POST", "/desk/find", cookie, fields | {"identifier": one})
+    here = f"/desk/customers/{owner}"
+    worded = caller.page("POST", f"{here}/word", cookie, fields | {"source": "phone", "reference": marks.word})
+    cookie = {"Cookie": worded.cookie or cookie["Cookie"]}
+    caller.page("GET", f"/desk/customers/{marks.word}", cookie)
+    for path in ("", "/happened", f"/happened?before={marks.word}", f"?by={marks.word}"):
+        caller.page("GET", here + path, cookie)
+    stop = {"kind": "marketing", "reason": marks.word, "point": f"email:{marks.email}"}
+    for form, sent in {"/suppress": stop, "/merge": {"identifier": marks.email}, "/lift": {"suppression": marks.word},
+                       "/pause": {"until": "days"}, "/undo": {"event": marks.word}}.items():  # fmt: skip
+        caller.page("POST", here + form, cookie, fields | sent)
+
+
 def erase(caller: Caller, marks: Marks) -> None:
     """The end of another life: made, erased, asked about."""
     gone = caller.send("desk", "POST", "/v1/customers", {"identifiers": [f"email:gone.{marks.email}"]})["id"]
