@@ -17,6 +17,7 @@ from consent_service.dials.outlook import ByChannel, Measure, Outlook
 from consent_service.dials.reach import Governor, Place
 from consent_service.i18n import Words
 
+_DAY = 86400  # of a cap: “in 1 day” is nobody's way to say it
 _SOON = timedelta(hours=36)
 _SAME_YEAR = timedelta(days=330)
 
@@ -68,6 +69,8 @@ class Sentences:
             return self.gettext("Only in conversations that you begin.")
         if level.cap is None:
             return self.gettext("Whenever there is something.")
+        if level.cap.per_seconds == _DAY:
+            return escape(self.words.ngettext("At most one a day.", "At most %(num)s a day.", level.cap.contacts))
         told = self.words.ngettext(
             "At most one in %(duration)s.",
             "At most %(num)s in %(duration)s.",
@@ -259,12 +262,15 @@ class Sentences:
     def limit(self, cap: Cap) -> Markup:
         """A cap within a sentence."""
         if cap not in self._kept:
-            told = self.words.ngettext(
-                "at most one in %(duration)s",
-                "at most %(num)s in %(duration)s",
-                cap.contacts,
-                duration=self.words.duration(cap.per_seconds),
-            )
+            if cap.per_seconds == _DAY:
+                told = self.words.ngettext("at most one a day", "at most %(num)s a day", cap.contacts)
+            else:
+                told = self.words.ngettext(
+                    "at most one in %(duration)s",
+                    "at most %(num)s in %(duration)s",
+                    cap.contacts,
+                    duration=self.words.duration(cap.per_seconds),
+                )
             self._kept[cap] = escape(told)
         return self._kept[cap]
 

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from consent_service.catalogue.model import Cap
 from consent_service.dials.desk import FOLLOWS, desk, is_louder, one_step_down, turned, turnings
 from consent_service.dials.outlook import outlook
 from tests.dials.desks import cell, desk_of, speaking
@@ -175,3 +176,19 @@ def test_one_step_down_makes_all_that_is_heard_quieter(api: Api) -> None:
                 assert not after[place].granted or after[place].level != reach.level
 
     holds()
+
+
+@pytest.mark.parametrize(
+    ("locale", "said"),
+    [
+        ("en", "At most one a day."),
+        ("de", "Höchstens eine am Tag."),
+        ("fr", "Au plus une fois par jour."),
+        ("ar", "مرة واحدة في اليوم على الأكثر."),
+    ],
+)
+def test_a_day_is_said_as_people_say_it(api: Api, ben: UUID, locale: str, said: str) -> None:
+    shown = desk_of(api, ben)
+    say = speaking(shown, locale)
+    assert say.meaning(shown.facts.catalogue.levels["daily"]) == said
+    assert f"{say.limit(Cap(1, 86400))}.".casefold() == said.casefold()

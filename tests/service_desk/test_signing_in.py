@@ -182,3 +182,10 @@ def test_every_page_speaks_the_agents_language(api: Api, ben: UUID, locale: str)
         assert f'lang="{locale}"' in shown.get_data(as_text=True)
         assert "May we make contact now" not in text(shown)
         assert "Find a customer" not in text(shown)
+
+
+def test_an_error_at_the_desk_leads_back_to_the_desk(api: Api) -> None:
+    for client in (browser(api), signed_in(api)):
+        page = client.get("/desk/none", headers={"Accept": "text/html"}).get_data(as_text=True)
+        assert 'href="/desk">To the service desk</a>' in page
+        assert 'href="/link"' not in page
