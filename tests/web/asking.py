@@ -109,6 +109,7 @@ def bare(path: str) -> str:
         ("dialogue_id", "A" * 43),
         ("person_id", "A" * 43),
         ("fact_id", "A" * 43),
+        ("number", "1"),
         ("name", "docs.js"),
     ):
         path = path.replace(f"<{name}>", value)

@@ -81,6 +81,14 @@ MAY_CALL = {
     ("POST", "/v1/contacts"): CAMPAIGN,
     ("POST", "/v1/contacts/batch"): CAMPAIGN,
     ("POST", "/v1/contacts/reports"): CAMPAIGN,
+    # A campaign key that opens one is told that only customers do.
+    ("POST", "/v1/customers/<customer_id>/dialogues"): BY_DESK | CAMPAIGN,
+    ("GET", "/v1/customers/<customer_id>/dialogues"): OWN,
+    ("GET", "/v1/dialogues/<dialogue_id>"): OWN | CAMPAIGN,
+    ("PATCH", "/v1/dialogues/<dialogue_id>"): BY_DESK,
+    ("POST", "/v1/dialogues/<dialogue_id>/entries"): BY_DESK | CAMPAIGN,
+    ("POST", "/v1/dialogues/<dialogue_id>/entries/<number>/answer"): {"customer"},
+    ("POST", "/v1/dialogues/<dialogue_id>/close"): BY_DESK,
 }
 
 
