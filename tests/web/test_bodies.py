@@ -39,7 +39,7 @@ class Route:
 
     def send(self, api: Api, ben: UUID, body: bytes, **options: Any) -> Any:
         """Sends these bytes."""
-        return raw(api, self.method, self.path.format(ben=ben), body, role=self.role, **options)
+        return raw(api, self.method, self.path.format(ben=ben, dialogue="A" * 43), body, role=self.role, **options)
 
 
 ROUTES = [
@@ -73,6 +73,15 @@ ROUTES = [
         "desk",
         {"customer": "email:ben@example.com", "kind": "all", "reason": "asked"},
     ),
+    Route(
+        "POST",
+        "/v1/customers/{ben}/dialogues",
+        "desk",
+        {"topic": "offers", "subject": "A gift", "channels": ["email"], "until": LATER, "contacts": 3},
+    ),
+    Route("PATCH", "/v1/dialogues/{dialogue}", "desk", {"contacts": 1}),
+    Route("POST", "/v1/dialogues/{dialogue}/entries", "desk", {"message": "Blue?"}),
+    Route("POST", "/v1/dialogues/{dialogue}/close", "desk", {}, may_be_empty=True),
     Route("POST", "/v1/keys", "admin", {"name": "one more", "role": "campaign"}),
     # Bodies are read before anybody looks whose dialogue it is.
     Route("POST", "/v1/dialogues/<dialogue_id>/people", "desk", {"name": "Dora", "relation": "sister"}),
@@ -87,8 +96,11 @@ ROUTES = [
     Route("PATCH", "/v1/facts/<fact_id>", "desk", {"value": "43"}),
     Route("POST", "/v1/customers/facts", "campaign", {"customer": "email:ben@example.com"}),
 ]
-# A permit is used by naming it in the path.
-WITHOUT_A_BODY = {("POST", "/v1/permits/<permit_id>/use")}
+# A permit is used by naming it in the path; a proposal is answered by nobody who has a key.
+WITHOUT_A_BODY = {
+    ("POST", "/v1/permits/<permit_id>/use"),
+    ("POST", "/v1/dialogues/<dialogue_id>/entries/<number>/answer"),
+}
 
 DEEP = 100_000
 UNREADABLE: dict[str, tuple[bytes, str]] = {
@@ -158,7 +170,7 @@ def ben(shared: Api) -> UUID:
 
 def test_every_route_that_reads_a_body_is_tried(shared: Api, ben: UUID) -> None:
     reading = {(method, path) for method, path, _ in routes(shared) if method in ("POST", "PUT", "PATCH")}
-    tried = {(route.method, route.path.replace("{ben}", "<customer_id>")) for route in ROUTES}
+    tried = {(route.method, route.path.format(ben="<customer_id>", dialogue="<dialogue_id>")) for route in ROUTES}
     assert reading == tried | WITHOUT_A_BODY
 
 
