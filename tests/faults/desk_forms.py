@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from dataclasses import dataclass
 from uuid import UUID
@@ -17,6 +18,7 @@ from tests.support.api import Api
 from tests.support.pages import browser, hidden, link_to
 from tests.web.asking import somebody
 
+_numbers = itertools.count(1)
 Send = Callable[[], TestResponse]
 DIALS = ("*", "offers/wine", "weekly"), ("email", "offers", "weekly")
 UNTIL = "2031-01-01T00:00:00Z"
@@ -107,6 +109,28 @@ def _dropped(api: Api) -> Send:
     return _sender(api, client, f"{path(ben)}/drop", fields)
 
 
+def _named(form: str) -> Form:
+    """What is done with one of several names of a customer."""
+
+    def prepare(api: Api) -> Send:
+        ben, client = api.customer(somebody(), somebody()), signed_in(api)
+        page = looking_after(client, ben, "C-1")
+        return _sender(api, client, path(ben) + form, {name: hidden(page, name) for name in ("csrf_token", "point")})
+
+    return Form(prepare)
+
+
+def _accepted(api: Api) -> Send:
+    ben, client = api.customer(somebody()), browser(api)
+    client.get(link_to(api, ben))
+    number = {"kind": "phone", "value": f"+4477009{next(_numbers):05}"}
+    assert client.post("/me/details", data={"csrf_token": hidden(client.get("/me"), "csrf_token"), **number})
+    agent = signed_in(api)
+    page = looking_after(agent, ben, "C-1")
+    fields = {name: hidden(page, name) for name in ("csrf_token", "pending")}
+    return _sender(api, agent, f"{path(ben)}/accept", fields)
+
+
 def _merged(api: Api) -> Send:
     ben, other, client = api.customer(somebody()), api.customer(somebody()), signed_in(api)
     fields = {"csrf_token": hidden(looking_after(client, ben, "C-1"), "csrf_token"), "other": str(other)}
@@ -146,6 +170,9 @@ DESK_FORMS: dict[str, Form] = {
     f"POST {_CUSTOMER}/lift": _suppressed("/lift"),
     f"POST {_CUSTOMER}/drop": Form(_dropped),
     f"POST {_CUSTOMER}/merge": Form(_merged),
+    f"POST {_CUSTOMER}/confirm": _named("/confirm"),
+    f"POST {_CUSTOMER}/remove": _named("/remove"),
+    f"POST {_CUSTOMER}/accept": Form(_accepted),
     # Of the session that was begun with an answer that was lost nobody knows the secret; it ends by itself.
     "POST /desk": Form(_signing_in, repeats=True),
     "POST /desk/sign-out": Form(_signing_out),
