@@ -1,43 +1,27 @@
-"""Dialogues for tests that are not about them: rows as the record would leave them."""
+"""Dialogues for tests that are not about them."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
-from uuid import UUID, uuid4
+from uuid import UUID
 
 from werkzeug.test import TestResponse
 
-from consent_service.customers.ids import encode_id
-from consent_service.history.model import Actor, Event
-from consent_service.history.service import record
 from tests.support.api import EVIDENCE, Api
 
 UNTIL = "2027-10-01T00:00:00Z"
 
 
 def opened(api: Api, customer: UUID, topic: str = "offers/wine") -> str:
-    """The id of a dialogue that the customer opened."""
-    dialogue_id, now = uuid4(), datetime.now(UTC)
-    actor = Actor("customer", str(customer), customer_id=customer)
-    about = {"dialogue_id": encode_id(customer, dialogue_id), "topic": topic}
-    event = Event(customer, "dialogue.opened", actor, now, about)
-    with api.database.transaction() as conn:
-        sealed = api.keyring.find(conn, [customer])[customer].seal(b"a circle", dialogue_id.bytes)
-        record(conn, api.keyring, [event])
-    with api.made.owner() as conn:
-        own = [customer, dialogue_id]
-        conn.execute(
-            "INSERT INTO dialogue VALUES (%s, %s, %s, '{email}', %s + interval '300 days', 5, false, %s, 'customer',"
-            " 'web', NULL, NULL, NULL, %s, %s)",
-            [*own, topic, now, now, event.event_id, sealed],
-        )
-        conn.execute(
-            "INSERT INTO dialogue_entry VALUES (%s, %s, 1, 'opening', 'customer', NULL, %s, %s)",
-            [*own, now, event.event_id],
-        )
-    return encode_id(customer, dialogue_id)
+    """The id of a dialogue, opened by the desk on the customer's word."""
+    until = (datetime.now(UTC) + timedelta(days=300)).isoformat()
+    opening = {"topic": topic, "subject": "A circle", "channels": ["email"], "until": until, "contacts": 5}
+    how = {"source": "phone", "evidence": EVIDENCE}
+    answer = api.post(f"/v1/customers/{customer}/dialogues", {**opening, **how}, role="desk")
+    assert answer.status_code == 201, answer.get_data(as_text=True)
+    return str(answer.json["id"])
 
 
 def ended(api: Api, customer: UUID, *, closed: bool) -> None:

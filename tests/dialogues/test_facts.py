@@ -61,7 +61,7 @@ def test_a_fact_is_an_entry_of_its_dialogue(api: Api, ben: UUID, dialogue: str) 
     told(api, dialogue)
     told(api, dialogue, name="milk", value="none")
     found = rows(api, "SELECT number, kind, role FROM dialogue_entry ORDER BY number")
-    assert found == [(1, "opening", "customer"), (2, "fact", "desk"), (3, "fact", "desk")]
+    assert found == [(1, "opening", "desk"), (2, "fact", "desk"), (3, "fact", "desk")]
 
 
 def test_history_knows_the_name_and_not_the_value(api: Api, ben: UUID, dialogue: str) -> None:
