@@ -13,7 +13,7 @@ from werkzeug.test import TestResponse
 from tests.customers.people import dials, somebody, types
 from tests.dialogues.conftest import Talk, somebody_talking
 from tests.dials.test_desk_page import followed, text
-from tests.support.api import Api
+from tests.support.api import CATALOGUE, Api
 from tests.support.pages import browser, hidden, link_to, post
 from tests.web.asking import footprint
 
@@ -340,3 +340,21 @@ def test_a_long_conversation_begins_with_what_is_newest(reader: Reader) -> None:
     earlier = reader.client.get(f"{reader.path}?after=0").get_data(as_text=True)
     assert "Word 5." in earlier
     assert "Word 59." not in earlier
+
+
+def test_what_has_to_be_confirmed_by_mail_is_told_and_nothing_is_done(module_database: Any) -> None:
+    channels = {**CATALOGUE["channels"], "email": {**CATALOGUE["channels"]["email"], "confirm": True}}
+    api = Api(module_database, {**CATALOGUE, "channels": channels})
+    try:
+        reader = Reader(somebody_talking(api))
+        number = reader.talk.proposal(LOUDER, TERMS)
+        reader.look()
+        answer = reader.answers(number, all="accept")
+        assert answer.status_code == 422
+        assert "has to be confirmed from your mail first, so nothing was done" in text(answer)
+        assert reader.talk.kinds() == ["opening", "proposal"]
+        followed(reader.client, reader.answers(number, l1="refuse", l2="accept"))
+        assert reader.talk.shown()["contacts"] == 5
+    finally:
+        api.apply(CATALOGUE)
+        api.close()
