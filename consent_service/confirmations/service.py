@@ -186,6 +186,9 @@ def ask_address(
     standing = [one for one in confirming.names(conn, held) if one.reference == reference]
     if any(one.confirmed_at or reference.kind != EMAIL for one in standing):
         return None
+    for one in open_changes(conn, keyring, held.customer_id):
+        if one.waits_for_desk and one.asked.to == reference:
+            return one.change_id  # there is no mail to be sent once more
     asked = Asked(reference, locale, "web")
     return _ask(conn, keyring, actor, held, "address", asked, {"after": {"identifier": reference.text}})
 
