@@ -269,10 +269,10 @@ def _shown(change: Change, level: str | None) -> dict[str, str | None]:
 
 def _mailbox(conn: Connection, held: Locked) -> Reference:
     """Where the customer is asked: at a confirmed address, else at the oldest one."""
-    found = [one for one in confirming.names(conn, held) if one.reference.kind == EMAIL]
-    if not found:
+    found = confirming.mailbox(conn, held)
+    if found is None:
         raise ConsentError("confirmation_required", "There is no e-mail address from which it could be confirmed.")
-    return next((one.reference for one in found if one.confirmed_at), found[0].reference)
+    return found
 
 
 def _ask(

@@ -13,7 +13,7 @@ from uuid import UUID
 
 from consent_service.clock import format_time
 from consent_service.customers import store
-from consent_service.customers.model import Reference
+from consent_service.customers.model import EMAIL, Reference
 from consent_service.customers.service import Locked, require_locked
 from consent_service.customers.store import SQL
 from consent_service.database import Connection
@@ -41,6 +41,12 @@ def names_of(conn: Connection, keyring: Keyring, customer_id: UUID) -> list[Name
     """The same of a customer who need not be locked; of an erased one none."""
     key = keyring.find(conn, [customer_id]).get(customer_id)
     return _names(conn, customer_id, key) if key is not None else []
+
+
+def mailbox(conn: Connection, held: Locked) -> Reference | None:
+    """Where the customer is written to: the oldest confirmed e-mail address, else the oldest; None: there is none."""
+    found = [one for one in names(conn, held) if one.reference.kind == EMAIL]
+    return next((one.reference for one in found if one.confirmed_at), found[0].reference if found else None)
 
 
 def confirm(conn: Connection, keyring: Keyring, actor: Actor, held: Locked, reference: Reference) -> datetime | None:

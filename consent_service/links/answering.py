@@ -8,13 +8,13 @@ stands on; nor more often than the limits say, whoever asks.
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import orjson
 
-from consent_service.customers import profile
+from consent_service.customers import confirming
 from consent_service.customers.model import EMAIL, Reference, parse_reference
 from consent_service.customers.service import Locked, Resolved, lock_many, resolve_many
 from consent_service.database import Connection, Database
@@ -90,7 +90,7 @@ def _opened(row: Mapping[str, Any], key: DataKey) -> _Request | None:
 
 
 def _send(conn: Connection, keyring: Keyring, request: _Request, who: Resolved, customer: Locked) -> bool:
-    address = request.who if request.who.kind == EMAIL else _own_address(conn, keyring, customer)
+    address = request.who if request.who.kind == EMAIL else confirming.mailbox(conn, customer)
     if address is None:
         return False
     value_hash = who.value_hash or keyring.service(conn).identity_hash(address.kind, address.value)
@@ -102,10 +102,3 @@ def _send(conn: Connection, keyring: Keyring, request: _Request, who: Resolved, 
     letter = Letter("link", locale, address.value, {"url": url})
     mail.queue(conn, keyring, customer.customer_id, letter, key=customer.key)
     return True
-
-
-def _own_address(conn: Connection, keyring: Keyring, customer: Locked) -> Reference | None:
-    """The e-mail address that the customer has had longest."""
-    found = profile.find(conn, keyring, customer.customer_id)
-    names: Sequence[str] = found["identifiers"] if found is not None else ()
-    return next((parse_reference(name) for name in names if name.startswith(f"{EMAIL}:")), None)

@@ -108,6 +108,16 @@ def test_from_an_old_link_it_goes_to_the_customers_own_address(api: Api, box: Ma
     assert answered(api, box) == [bare(first)]
 
 
+def test_a_confirmed_address_is_written_to_rather_than_the_oldest(api: Api, box: Mailbox) -> None:
+    ann = api.customer("email:old@example.com", "email:ann@example.com", "email:third@example.com")
+    body = {"identifier": "email:ann@example.com", "evidence": {"call": "C-1"}}
+    assert api.post(f"/v1/customers/{ann}/identifiers/confirm", body, role="desk").status_code == 200
+    client = browser(api)
+    client.get(link_to(api, ann, by_campaign=True))
+    post(client, client.get("/link?because=old"), "/link/mine", {})
+    assert answered(api, box) == ["ann@example.com"]
+
+
 def test_who_was_merged_is_answered_as_the_survivor(api: Api, box: Mailbox) -> None:
     first, second = somebody(), somebody()
     survivor, other = api.customer(first), api.customer(second)
