@@ -96,7 +96,8 @@ def suppress_customer(
     values = {"customer_id": locked.customer_id, **_values(own_id, event_id, actor, stop)}
     set_at = store.one(conn, SQL["insert"], values)["set_at"]
     answer = _answer(locked.customer_id, own_id, stop, set_at)
-    details = {"before": None, "after": answer, "reason": stop.reason, "source": "api"}
+    source = "web" if actor.is_customer else "api"
+    details = {"before": None, "after": answer, "reason": stop.reason, "source": source}
     event = Event(locked.customer_id, "suppression.set", actor, set_at, details, event_id)
     history.record(conn, keyring, [event], keys={locked.customer_id: locked.key})
     return answer

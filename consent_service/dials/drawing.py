@@ -9,11 +9,12 @@ from uuid import UUID
 
 from markupsafe import Markup
 
+from consent_service.catalogue.model import EVERY
 from consent_service.catalogue.model import Notice as NoticeOfCatalogue
 from consent_service.database import Connection
 from consent_service.dials import looking
 from consent_service.dials.desk import Desk, Turning, desk, turned, turnings
-from consent_service.dials.looking import Act
+from consent_service.dials.looking import Act, Lifted
 from consent_service.dials.outlook import outlook
 from consent_service.dials.reach import Place
 from consent_service.dials.saving import Conflict, Saved, undo_is_louder
@@ -24,7 +25,11 @@ from consent_service.keyring.service import Keyring
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """An act in words: the dials with their levels before and after, and whether undoing it is louder."""
+    """An act in words: the dials with their levels before and after, and whether undoing it is louder.
+
+    Args:
+        lifted: the channels that a stop held which was lifted, and whether it held all, or advertising only.
+    """
 
     event_id: UUID
     recorded_at: datetime
@@ -32,6 +37,7 @@ class Told:
     name: str
     steps: tuple[tuple[Markup, Markup, Markup], ...]
     pause_ended: str | None
+    lifted: tuple[Markup, bool] | None
     undo_is_louder: bool
 
 
@@ -107,6 +113,11 @@ def _conflict(say: Sentences, shown: Desk, one: Conflict) -> tuple[Markup, Marku
     return say.place(one.place), level(one.seen), level(one.standing), level(one.wanted)
 
 
+def _lifted(say: Sentences, shown: Desk, lifted: Lifted) -> tuple[Markup, bool]:
+    places = [(one or EVERY, EVERY) for one in lifted.channels(shown.facts.catalogue)]
+    return say.listed([say.place(one) for one in places]), lifted.kind == "all"
+
+
 def _told(say: Sentences, shown: Desk, act: Act) -> Told:
     return Told(
         act.event_id,
@@ -118,5 +129,6 @@ def _told(say: Sentences, shown: Desk, act: Act) -> Told:
             for one in act.steps
         ),
         act.paused[0] if act.paused is not None else None,
+        _lifted(say, shown, act.lifted) if act.lifted is not None else None,
         undo_is_louder(shown, act),
     )

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+from consent_service.catalogue.model import Catalogue
 from consent_service.catalogue.model import Notice as NoticeOfCatalogue
 from consent_service.catalogue.service import load_catalogue
 from consent_service.clock import parse_time
+from consent_service.customers import profile, suppressions
+from consent_service.customers.model import parse_reference
 from consent_service.customers.service import lineage
+from consent_service.customers.suppressions import Standing
 from consent_service.database import Connection
 from consent_service.dials import store
 from consent_service.dials.desk import Facts
@@ -23,7 +27,8 @@ from consent_service.permissions import service as permissions
 from consent_service.permissions.model import Decision, Question
 
 MOST_SHOWN = 20
-_TURNS = ("dials.changed", "pause.set", "pause.ended")
+LIFTED = "suppression.lifted"
+_TURNS = ("dials.changed", "pause.set", "pause.ended", LIFTED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,9 +40,27 @@ class Step:
     after: str | None
 
 
+@dataclass(frozen=True, slots=True)
+class Lifted:
+    """A stop that was lifted. `channel` None: it stopped every one, or every one that uses the kind of a contact point.
+
+    `point_kind`: it stood on a contact point of this kind; None: on the person.
+    """
+
+    channel: str | None
+    kind: str
+    point_kind: str | None
+
+    def channels(self, catalogue: Catalogue) -> list[str | None]:
+        """The channels that it stopped for the person; [None]: every one there will ever be."""
+        if self.channel is not None or self.point_kind is None:
+            return [self.channel]
+        return [one.name for one in catalogue.live_channels.values() if one.identifier_kind == self.point_kind]
+
+
 @dataclass(frozen=True)
 class Act:
-    """An event of the history that turned dials (`steps`) or changed a pause."""
+    """An event of the history that turned dials (`steps`), changed a pause or lifted a stop."""
 
     event_id: UUID
     recorded_at: datetime
@@ -45,6 +68,7 @@ class Act:
     source: str | None
     steps: tuple[Step, ...]
     paused: tuple[str, datetime | None, datetime | None] | None
+    lifted: Lifted | None = None
 
 
 def facts(conn: Connection, keyring: Keyring, customer_id: UUID) -> Facts:
@@ -101,9 +125,31 @@ def louder_by_others(conn: Connection, keyring: Keyring, found: Facts, customer_
         if one.actor["role"] == "customer":
             continue
         steps = tuple(_raised(found, steps))
-        if steps or (one.paused is not None and _is_shorter(found, one.paused)):
-            acts.append(Act(one.event_id, one.recorded_at, one.actor, one.source, steps, one.paused))
+        is_shorter = one.paused is not None and _is_shorter(found, one.paused)
+        if steps or is_shorter or (one.lifted is not None and loosened(conn, keyring, found, customer_id, one.lifted)):
+            acts.append(replace(one, steps=steps))
     return acts[:MOST_SHOWN]
+
+
+def loosened(conn: Connection, keyring: Keyring, found: Facts, customer_id: UUID, lifted: Lifted) -> list[str | None]:
+    """The channels (None: every one) that a stop held and that no other stop holds as strictly now."""
+    person = profile.find(conn, keyring, customer_id)
+    names = [parse_reference(one) for one in person["identifiers"]] if person is not None else []
+    stops = suppressions.of_customer(conn, keyring, customer_id, names)
+    return [one for one in lifted.channels(found.catalogue) if not _is_held(found, stops, one, lifted.kind)]
+
+
+def _is_held(found: Facts, stops: Sequence[Standing], channel: str | None, kind: str) -> bool:
+    for stop in stops:
+        if kind == "all" and stop.kind != "all":
+            continue
+        if stop.point is not None and (
+            channel is None or found.catalogue.channels[channel].identifier_kind != stop.point.kind
+        ):
+            continue
+        if stop.channel in (None, channel):
+            return True
+    return False
 
 
 def _raised(found: Facts, steps: Sequence[Step]) -> Iterator[Step]:
@@ -131,18 +177,20 @@ def _is_shorter(found: Facts, paused: tuple[str, datetime | None, datetime | Non
 def _act(event: Mapping[str, Any]) -> Act:
     before, after = event["before"], event["after"]
     steps: tuple[Step, ...] = ()
-    paused = None
+    paused = lifted = None
     if event["type"] == "dials.changed":
         steps = tuple(
             Step((was["channel"], was["topic"]), was["level"], now["level"])
             for was, now in zip(before, after, strict=True)
         )
+    elif event["type"] == LIFTED:
+        lifted = Lifted(before["channel"], before["kind"], before.get("identifier_kind"))
     else:
         channel = (before or after)["channel"]
         paused = (channel, _until(before), _until(after))
     return Act(
-        UUID(event["id"]), parse_time(event["recorded_at"]), event["actor"], event["source"], steps, paused
-    )  # fmt: skip
+        UUID(event["id"]), parse_time(event["recorded_at"]), event["actor"], event["source"], steps, paused, lifted
+    )
 
 
 def _until(shown: Mapping[str, Any] | None) -> datetime | None:

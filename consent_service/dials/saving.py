@@ -13,6 +13,8 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+from consent_service.customers import suppressions
+from consent_service.customers.model import ID, Reference
 from consent_service.customers.service import require_locked
 from consent_service.database import Connection
 from consent_service.dials import looking, service, store
@@ -24,6 +26,7 @@ from consent_service.history.model import Actor
 from consent_service.keyring.service import Keyring
 
 MOST_DIALS = 5000
+STOPPED_AGAIN = "taken back by the customer"
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,6 +162,8 @@ def undo(
         raise ConsentError("not_found")
     if found.paused is not None:
         return _undo_pause(conn, keyring, actor, owner, found)
+    if found.lifted is not None:
+        return _stop_again(conn, keyring, actor, owner, found.lifted)
     shown = desk(looking.facts(conn, keyring, owner))
     changes, louder = [], set()
     for step in found.steps:
@@ -260,6 +265,15 @@ def _undo_pause(conn: Connection, keyring: Keyring, actor: Actor, owner: UUID, f
         service.pause(conn, keyring, actor, owner, channel, before)
     else:
         service.end_pause(conn, keyring, actor, owner, channel)
+    return Saved()
+
+
+def _stop_again(conn: Connection, keyring: Keyring, actor: Actor, owner: UUID, lifted: looking.Lifted) -> Saved:
+    """What a stop held for the person is held again, by stops on the person: whoever shares a number is let be."""
+    person = Reference(ID, str(owner))
+    for channel in looking.loosened(conn, keyring, looking.facts(conn, keyring, owner), owner, lifted):
+        stop = suppressions.Stop(channel, lifted.kind, STOPPED_AGAIN)
+        suppressions.suppress_customer(conn, keyring, actor, person, stop)
     return Saved()
 
 
