@@ -143,6 +143,17 @@ def asked_for(name: str, expect: dict[str, Any] | str, kept: Milestone, **more: 
     return wine(name, expect, **{"milestones": (kept,), "milestone": 0, **more})
 
 
+def paused(name: str, next_allowed_at: datetime, **more: Any) -> Case:
+    """For a day, with a dialogue that has one contact left."""
+    expected = {"reason": "paused", "next_allowed_at": next_allowed_at}
+    return wine(name, expected, replace(TALK, contacts=1), pauses=(Pause("*", NOW + DAY),), **more)
+
+
+def release(conn: Connection, one: UUID) -> None:
+    conn.execute("UPDATE permit SET state = 'released', ended_at = reserved_at WHERE customer_id = %s", [one])
+
+
+IN_IT = Permit("email", "offers/wine", NOW + 2 * DAY, dialogue=0)
 NIGHT = quiet("11:00", "17:00")  # in London, so until 16:00 here
 MORNING = datetime(2026, 6, 17, 16, 0, tzinfo=UTC)
 DIALOGUES = (
@@ -197,7 +208,17 @@ DIALOGUES = (
          replace(ANY_TIME, contacts=1), topic="offers/wine", dials=(Dial("*", "offers/wine", "monthly", None),),
          permits=(Permit("email", "offers/wine", NOW + timedelta(hours=1), dialogue=0),),
          contacts=(replace(MADE, dialogue=None),)),
+    wine("of two permits in it the first that ends makes room",
+         {"reason": "volume_reached", "next_allowed_at": NOW + timedelta(hours=1)}, TALK,
+         dials=(Dial("*", "offers/wine", "monthly", None),), contacts=(replace(MADE, dialogue=None),),
+         permits=(IN_IT, replace(IN_IT, expires_at=NOW + timedelta(hours=1)))),
+    paused("a permit under the dials takes nothing of it", NOW + DAY, permits=(replace(IN_IT, dialogue=None),)),
+    paused("a permit in it does", NOW + 2 * DAY, permits=(IN_IT,)),
+    paused("a permit in it that was released does not", NOW + DAY, permits=(IN_IT,), prepare=release),
+    paused("a permit in it is used in it", NOW + DAY, permits=(IN_IT,), used_in=0, options=USING),
     # Milestones.
+    asked_for("quiet hours end with its window", {"reason": "quiet_hours", "next_allowed_at": None}, REMINDER,
+              at=datetime(2026, 6, 21, 20, 0, tzinfo=UTC), catalogue=quiet("20:00", "00:00")),
     asked_for("a milestone in its window",
               {"reason": "in_dialogue", "allowed": True, "level": None, "remaining": None, "milestone": 0}, REMINDER),
     asked_for("a milestone that is not named", OUTSIDE, REMINDER, milestone=None),
