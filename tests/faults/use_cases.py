@@ -113,16 +113,16 @@ def _key(api: Api) -> Request:
     return Request(f"/v1/keys/{made['id']}", role="admin")
 
 
-def _dialogue(api: Api) -> str:
+def _circle(api: Api) -> str:
     return opened(api, UUID(_somebody(api)))
 
 
 def _person(api: Api) -> str:
-    return str(good(api.post(f"/v1/dialogues/{_dialogue(api)}/people", PERSON, role="desk"), 201)["id"])
+    return str(good(api.post(f"/v1/dialogues/{_circle(api)}/people", PERSON, role="desk"), 201)["id"])
 
 
 def _fact(api: Api) -> str:
-    return str(good(api.post(f"/v1/dialogues/{_dialogue(api)}/facts", FACT, role="desk"), 201)["id"])
+    return str(good(api.post(f"/v1/dialogues/{_circle(api)}/facts", FACT, role="desk"), 201)["id"])
 
 
 def _merge(api: Api) -> Request:
@@ -239,7 +239,7 @@ ROUTES: dict[str, Route] = {
     "POST /v1/keys": Route(lambda _: Request("/v1/keys", {"role": "auditor", "name": _name()}, "admin")),
     "DELETE /v1/keys/<key_id>": Route(_key),
     "POST /v1/dialogues/<dialogue_id>/people": Route(
-        lambda api: Request(f"/v1/dialogues/{_dialogue(api)}/people", {**PERSON, "contact": _name()}, "desk")
+        lambda api: Request(f"/v1/dialogues/{_circle(api)}/people", {**PERSON, "contact": _name()}, "desk")
     ),
     "PATCH /v1/people/<person_id>": Route(
         lambda api: Request(f"/v1/people/{_person(api)}", {"relation": "aunt", "evidence": EVIDENCE}, "desk")
@@ -249,7 +249,7 @@ ROUTES: dict[str, Route] = {
         lambda api: Request(f"/v1/people/{_person(api)}/invitation", {"evidence": EVIDENCE}, "desk")
     ),
     "POST /v1/dialogues/<dialogue_id>/facts": Route(
-        lambda api: Request(f"/v1/dialogues/{_dialogue(api)}/facts", FACT, "desk")
+        lambda api: Request(f"/v1/dialogues/{_circle(api)}/facts", FACT, "desk")
     ),
     "PATCH /v1/facts/<fact_id>": Route(
         lambda api: Request(f"/v1/facts/{_fact(api)}", {"value": "43", "evidence": EVIDENCE}, "desk")
