@@ -42,6 +42,8 @@ PARAMETERS = {
     "ats": "ARRAY[NULL]",
     "value_kinds": "ARRAY['email']",
     "value_hashes": f"ARRAY[uuid_send({ID}) || uuid_send({ID})]",
+    "milestone_ids": "ARRAY[NULL]",
+    "dialogue_ids": "ARRAY[NULL]",
     "now": "NULL",
     "count_permits": "true",
     "key_topics": "ARRAY['*']",

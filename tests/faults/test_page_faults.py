@@ -107,6 +107,8 @@ def _in_talk(step: str, *hidden_ones: str, **fields: str) -> Callable[[Api], Sen
         sent |= {"until": until} if until else {}
         return lambda: client.post(f"/dialogues/{made}{step}", data=sent)
 
+    return prepare
+
 
 def _invited(how: str, **fields: str) -> Callable[[Api], Send]:
     """An answer to an invitation; to link, by a customer on a visit of their own."""
