@@ -30,7 +30,7 @@ def test_an_error_leads_on_to_ones_own_pages_or_to_a_new_link(site: Site) -> Non
     page.request.get(link_to(site.api, site.api.customer("email:way-on@example.com")), max_redirects=0)
     page.reload()
     expect(page.get_by_role("main").get_by_role("link")).to_have_attribute("href", "/preferences")
-    expect(page.get_by_role("navigation", name="Your pages").get_by_role("link")).to_have_count(3)
+    expect(page.get_by_role("navigation", name="Your pages").get_by_role("link")).to_have_count(4)
 
 
 def test_a_language_is_chosen_without_scripts_and_by_keyboard(site: Site) -> None:
