@@ -71,6 +71,17 @@ CREATE INDEX CONCURRENTLY next_by_segment ON customer (segment) WHERE state = 'a
 PATIENT = {"CONSENT_ANSWER_TIMEOUT_SECONDS": "40", "CONSENT_POOL_TIMEOUT_SECONDS": "30"}
 
 
+# A new customer's example names two who are there already; who confirms a name needs one of that customer's; a campaign
+# key opens no dialogue, nobody changes one without evidence, an answer to a proposal needs the customer and a proposal.
+UNFULFILLED = {
+    "POST /v1/customers",
+    "POST /v1/customers/{customer_id}/identifiers/confirm",
+    "POST /v1/customers/{customer_id}/dialogues",
+    "PATCH /v1/dialogues/{dialogue_id}",
+    "POST /v1/dialogues/{dialogue_id}/entries/{number}/answer",
+}
+
+
 @pytest.fixture
 def next_schema(database: TestDatabase, files: Path) -> list[str]:
     """The database of this test with what a next version would add."""
@@ -114,8 +125,9 @@ def test_on_the_schema_of_the_next_version_every_call_answers_as_documented(
     api = Api(database, CATALOGUE)
     assert api.client.get("/health/ready").status_code == 200
     answered = {operation.name: call(api, operation) for operation in operations()}
-    # Each is a good request; the example of a new customer names two who are there already.
-    assert {name for name, status in answered.items() if status >= 400} <= {"POST /v1/customers"}, answered
+    # Each is a good request, but for those that lack what no example has: see there.
+    assert {name for name, status in answered.items() if status >= 400} <= UNFULFILLED, answered
+    assert max(answered.values()) < 500
     assert api.check(f"id:{new_customer(api)}", "email", "events")["reason"] == "allowed"
     api.close()
 

@@ -6,6 +6,7 @@ import base64
 import string
 import time
 from copy import deepcopy
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -48,6 +49,8 @@ MAY_CALL = {
     ("GET", "/v1/customers/<customer_id>"): OWN,
     ("PATCH", "/v1/customers/<customer_id>"): BY_DESK,
     ("POST", "/v1/customers/<customer_id>/identifiers"): BY_DESK,
+    ("POST", "/v1/customers/<customer_id>/identifiers/confirm"): {"desk", "admin"},
+    ("POST", "/v1/customers/<customer_id>/identifiers/remove"): BY_DESK,
     ("POST", "/v1/customers/<customer_id>/merge"): DESK,
     ("POST", "/v1/customers/<customer_id>/tokens"): DESK,
     ("POST", "/v1/customers/<customer_id>/erase"): BY_DESK,
@@ -263,6 +266,14 @@ OWN_ROUTES = [route for route, roles in MAY_CALL.items() if "customer" in roles 
 SOUND: dict[tuple[str, str], Any] = {
     ("PATCH", "/v1/customers/<customer_id>"): {"locale": "de"},
     ("POST", "/v1/customers/<customer_id>/identifiers"): {"identifier": "email:mine@example.com"},
+    ("POST", "/v1/customers/<customer_id>/identifiers/remove"): {"identifier": "email:mine@example.com"},
+    ("POST", "/v1/customers/<customer_id>/dialogues"): {
+        "topic": "offers",
+        "subject": "A gift",
+        "channels": ["email"],
+        "until": (datetime.now(UTC) + timedelta(days=9)).isoformat(),
+        "contacts": 3,
+    },
     ("PATCH", "/v1/customers/<customer_id>/dials"): {
         "changes": [{"channel": "email", "topic": "*", "level": "silent"}],
         "source": "web",

@@ -57,6 +57,13 @@ ROUTES = [
     Route("POST", "/v1/customers/lookup", "desk", {"customer": "email:ben@example.com"}),
     Route("PATCH", "/v1/customers/{ben}", "desk", {"locale": "en"}),
     Route("POST", "/v1/customers/{ben}/identifiers", "desk", {"identifier": "email:b@example.com"}),
+    Route(
+        "POST",
+        "/v1/customers/{ben}/identifiers/confirm",
+        "desk",
+        {"identifier": "email:b@example.com", "evidence": EVIDENCE},
+    ),
+    Route("POST", "/v1/customers/{ben}/identifiers/remove", "desk", {"identifier": "email:b@example.com"}),
     Route("POST", "/v1/customers/{ben}/merge", "desk", {"other": "6f9e1dc5-7ef1-4d73-ba3d-2a0c0de24e0c"}),
     Route("POST", "/v1/customers/{ben}/tokens", "desk", {}, may_be_empty=True),
     Route("POST", "/v1/customers/{ben}/erase", "desk", {}, may_be_empty=True),
