@@ -95,8 +95,8 @@ REAL_IDS: dict[str, Callable[[Api], str]] = {
     "suppression_id": new_suppression,
     "key_id": new_key,
     "dialogue_id": new_dialogue,
-    "person_id": lambda api: str(name(api, opened(api, UUID(turning_customer(api))))["id"]),
-    "fact_id": lambda api: _id(tell(api, opened(api, UUID(turning_customer(api)))).json),
+    "person_id": lambda api: str(name(api, opened(api, UUID(new_customer(api))))["id"]),
+    "fact_id": lambda api: _id(tell(api, opened(api, UUID(new_customer(api)))).json),
 }
 
 REAL: dict[str, Callable[[Api], Any]] = {

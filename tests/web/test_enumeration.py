@@ -17,7 +17,7 @@ import pytest
 from werkzeug.test import TestResponse
 
 from consent_service.customers.ids import encode_id
-from tests.support.api import Api
+from tests.support.api import EVIDENCE, Api
 from tests.web.asking import footprint, refused, somebody, token
 from tests.web.test_auth import MAY_CALL, SOUND
 
@@ -55,7 +55,14 @@ def gone(shared: Api) -> UUID:
 
 OF_CUSTOMERS = [route for route in MAY_CALL if "<customer_id>" in route[1]]
 MALFORMED = ("x", "0", "null", "' OR 1=1", "00000000-0000-4000-8000-00000000000g", "{" + "0" * 34 + "}", "a" * 500)
-BODIES = {**SOUND, ("POST", "/v1/customers/<customer_id>/merge"): {"other": str(uuid4())}}
+BODIES = {
+    **SOUND,
+    ("POST", "/v1/customers/<customer_id>/merge"): {"other": str(uuid4())},
+    ("POST", "/v1/customers/<customer_id>/identifiers/confirm"): {
+        "identifier": "email:mine@example.com",
+        "evidence": EVIDENCE,
+    },
+}
 
 
 @pytest.mark.parametrize(("method", "path"), OF_CUSTOMERS)
